@@ -149,6 +149,9 @@ type Mailbox interface {
 	// Found says what stood under the id before this Connect: Gone (or 0) when
 	// it was free, Suspended or Crashed when its mailbox was taken up.
 	Found() State
+	// Left is what stood on the id's record before this Connect: the
+	// attributes of a client taken up, and the statistics of the id.
+	Left() (attrs map[string]string, stats []byte)
 	// Deliver gives frames to one peer (which may be the client itself), in
 	// order, as one operation, and says how many leading ones are accepted.
 	// With wait it blocks while the peer is full, also while that peer is

@@ -13,11 +13,16 @@ import "github.com/ipcmgr/ipcmgr/internal/byname"
 // every serializer: foreign readers give up at 512.
 const MaxDepth = 500
 
+// MaxFields bounds the headers of one message, and also its unknown fields,
+// for every serializer: telling doubles among more of them would be work that
+// a hostile writer could ask for.
+const MaxFields = 256
+
 // Envelope is a message as it is written. Reading fills it with views of the
 // bytes read.
 type Envelope struct {
 	ID        []byte
-	From      []byte
+	From      []byte // neither empty nor "0", which foreign readers take for nobody
 	To        []byte
 	Micros    int64  // when it was built, in microseconds since the epoch
 	Ord       uint64 // orders messages of one sender with the same Micros
@@ -41,15 +46,21 @@ type Field struct {
 type Serializer interface {
 	// Name is what a configuration calls it, in lower case.
 	Name() string
-	// AppendContent appends v, encoded. A []byte travels as bytes, a nil v is
-	// refused with ErrNil, and what cannot be represented with an error that
-	// says what.
+	// AppendContent appends v, encoded, with the meaning that encoding/json
+	// gives it: json tags, json.Marshaler, map keys as strings. Whatever would
+	// be null there (nil, a nil pointer, map or slice) is refused with ErrNil,
+	// except a nil []byte, which is an empty one. Refused too, with an error
+	// that says what: a string that is not valid UTF-8, NaN and the infinities,
+	// what is nested deeper than MaxDepth or contains itself.
 	AppendContent(dst []byte, v any) ([]byte, error)
 	// DecodeContent decodes one whole value into v, a pointer. What it stores
-	// is a copy; a []byte that has room is reused.
+	// is a copy; a []byte that has room is reused. Numbers become float64 in
+	// an any, as encoding/json has it. An error that does not match ErrCorrupt
+	// says that the value is sound but does not fit v.
 	DecodeContent(data []byte, v any) error
-	// AppendEnvelope appends a message. e.Content is what AppendContent made,
-	// or what ParseEnvelope of the same serializer found.
+	// AppendEnvelope appends a message. e.Content and the values of e.Extra
+	// are what AppendContent made, or what ParseEnvelope of the same
+	// serializer found; they are not checked again.
 	AppendEnvelope(dst []byte, e *Envelope) ([]byte, error)
 	// ParseEnvelope reads one whole message and checks all of it, content
 	// included: what it accepts, DecodeContent can read into an any. It

@@ -1,0 +1,207 @@
+package ipcmgr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Audit compares what each client sent to each other with what became of it.
+type Audit struct {
+	Pairs []Pair // ordered by From and To
+}
+
+// Pair is the account of the messages of one client to one other.
+type Pair struct {
+	From     string  `json:"from"`
+	To       string  `json:"to"`
+	Sent     int64   `json:"sent"`     // as From counted
+	Read     int64   `json:"read"`     // as To counted, like the following
+	Rejected int64   `json:"rejected"` // set aside with Reject
+	Corrupt  int64   `json:"corrupt"`  // not accepted as messages
+	Dropped  int64   `json:"dropped"`  // unread when To disconnected
+	Verdict  Verdict `json:"verdict"`
+	Reason   string  `json:"reason,omitempty"` // why it is unknown
+}
+
+// Verdict is what an audit says of one pair.
+type Verdict string
+
+const (
+	Equal   Verdict = "equal"   // all that was sent was read or set aside
+	Unread  Verdict = "unread"  // the rest is still in the mailbox
+	Dropped Verdict = "dropped" // some of it is gone, unread
+	Unknown Verdict = "unknown" // one of the two crashed, or is still at it: its last counts are old
+)
+
+// Failed says whether the pair makes the audit fail.
+func (p *Pair) Failed() bool { return p.Verdict == Dropped || p.Verdict == Unknown }
+
+func (p *Pair) String() string {
+	s := fmt.Sprintf("%q to %q: %s: %d sent, %d read", p.From, p.To, p.Verdict, p.Sent, p.Read)
+	for _, part := range []struct {
+		n    int64
+		what string
+	}{{p.Rejected, "rejected"}, {p.Corrupt, "corrupt"}, {p.Dropped, "dropped"}} {
+		if part.n > 0 {
+			s += fmt.Sprintf(", %d %s", part.n, part.what)
+		}
+	}
+	if p.Reason != "" {
+		s += " (" + p.Reason + ")"
+	}
+	return s
+}
+
+// AuditError lists the pairs for which an audit failed.
+type AuditError struct{ Pairs []Pair }
+
+func (e *AuditError) Error() string {
+	lines := make([]string, len(e.Pairs))
+	for n := range e.Pairs {
+		lines[n] = e.Pairs[n].String()
+	}
+	return "audit: " + strings.Join(lines, "; ")
+}
+
+// Err is nil, or an *AuditError with the pairs that failed.
+func (a *Audit) Err() error {
+	var failed []Pair
+	for _, p := range a.Pairs {
+		if p.Failed() {
+			failed = append(failed, p)
+		}
+	}
+	if failed == nil {
+		return nil
+	}
+	return &AuditError{Pairs: failed}
+}
+
+// Stats gives the statistics of every id that was ever a client of the store,
+// as each last wrote them: at Disconnect, Suspend and WriteStats.
+func (s *Store) Stats(ctx context.Context) (map[string]Stats, error) {
+	encoded, err := s.handle.Stats(ctx)
+	if err != nil {
+		return nil, s.wrap("statistics", err)
+	}
+	all := make(map[string]Stats, len(encoded))
+	var errs []error
+	for id, data := range encoded {
+		if all[id], err = decodeStats(s.ser, data); err != nil {
+			errs = append(errs, &Error{Op: "statistics", Store: s.info.Redacted(), Peer: id, Err: err})
+		}
+	}
+	delete(all, guardID)
+	return all, errors.Join(errs...)
+}
+
+// Audit compares the statistics of all clients, pair by pair, after writing
+// those of this process's own. What clients in other processes have counted
+// since they last wrote theirs is not in it.
+func (s *Store) Audit(ctx context.Context) (*Audit, error) {
+	for _, c := range local.of(s.info) {
+		if err := c.WriteStats(ctx); err != nil && !errors.Is(err, ErrClosed) {
+			return nil, err
+		}
+	}
+	stats, err := s.Stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	peers, _, err := s.peers(ctx)
+	if err != nil {
+		return nil, s.wrap("audit", err)
+	}
+	a := auditor{stats: stats, states: map[string]State{}, kept: map[string]int64{}}
+	for _, p := range peers {
+		a.states[p.ID] = p.State
+		n, err := s.handle.Unread(ctx, p.ID)
+		if err != nil && !errors.Is(err, ErrNoPeer) {
+			return nil, s.wrap("audit", err)
+		}
+		a.kept[p.ID] = int64(n)
+	}
+	return &Audit{Pairs: a.pairs()}, nil
+}
+
+// auditor is the arithmetic of an audit.
+type auditor struct {
+	stats  map[string]Stats
+	states map[string]State
+	kept   map[string]int64 // messages in the mailbox that no pair has accounted for yet
+}
+
+func (a *auditor) pairs() []Pair {
+	seen := map[[2]string]bool{}
+	for id, s := range a.stats {
+		for to := range s.Sent {
+			seen[[2]string{id, to}] = true
+		}
+		for to := range s.Unsure {
+			seen[[2]string{id, to}] = true
+		}
+		for _, counts := range []map[string]int64{s.Read, s.Rejected, s.Corrupt, s.Dropped} {
+			for from := range counts {
+				if from == "" { // nobody knows who sent it
+					continue
+				}
+				seen[[2]string{from, id}] = true
+			}
+		}
+	}
+	keys := slices.SortedFunc(maps.Keys(seen), func(x, y [2]string) int { return slices.Compare(x[:], y[:]) })
+	pairs := make([]Pair, len(keys))
+	for n, k := range keys {
+		pairs[n] = a.pair(k[0], k[1])
+	}
+	return pairs
+}
+
+func (a *auditor) pair(from, to string) Pair {
+	sender, receiver := a.stats[from], a.stats[to]
+	p := Pair{
+		From: from, To: to,
+		Sent: sender.Sent[to], Read: receiver.Read[from],
+		Rejected: receiver.Rejected[from], Corrupt: receiver.Corrupt[from], Dropped: receiver.Dropped[from],
+	}
+	rest := p.Sent - p.Read - p.Rejected - p.Corrupt - p.Dropped
+	switch doubt := a.doubt(from, to); {
+	case rest == 0 && p.Dropped == 0:
+		p.Verdict = Equal
+	case rest == 0:
+		p.Verdict = Dropped
+	case rest > 0 && a.kept[to] >= rest:
+		a.kept[to] -= rest
+		p.Verdict = Unread
+		if p.Dropped > 0 {
+			p.Verdict = Dropped
+		}
+	case doubt != "":
+		p.Verdict, p.Reason = Unknown, doubt
+	case rest > 0:
+		p.Verdict = Dropped
+		p.Dropped += rest
+	default:
+		p.Verdict, p.Reason = Unknown, "more was read than sent"
+	}
+	return p
+}
+
+// doubt says why the counts of two clients need not agree.
+func (a *auditor) doubt(ids ...string) string {
+	for _, id := range ids {
+		switch s := a.stats[id]; {
+		case a.states[id] == Crashed, s.Crashes > 0:
+			return fmt.Sprintf("%q crashed; these are its last counts", id)
+		case a.states[id] == Active:
+			return fmt.Sprintf("%q is active; these are its last counts", id)
+		case len(s.Unsure) > 0:
+			return fmt.Sprintf("%q sent messages of which it is not sure that they were accepted", id)
+		}
+	}
+	return ""
+}

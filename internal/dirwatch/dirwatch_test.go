@@ -1,0 +1,268 @@
+package dirwatch
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/stretchr/testify/require"
+)
+
+// both runs a test with the system's watches and with polling.
+func both(t *testing.T, test func(t *testing.T)) {
+	for name, poll := range map[string]string{"system": "", "poll": "1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(PollVariable, poll)
+			before := runtime.NumGoroutine()
+			t.Cleanup(func() { freed(t, before) })
+			test(t)
+		})
+	}
+}
+
+// freed waits until nothing is left of all watches.
+func freed(t *testing.T, goroutines int) {
+	t.Helper()
+	shared.change.Lock()
+	require.Nil(t, shared.notify)
+	shared.change.Unlock()
+	for deadline := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
+		require.True(t, time.Now().Before(deadline), "a goroutine is left")
+	}
+}
+
+func watch(t *testing.T, path string) *Watcher {
+	t.Helper()
+	w, err := Watch(path, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.Close()) })
+	return w
+}
+
+func told(t *testing.T, w *Watcher) {
+	t.Helper()
+	select {
+	case <-w.Events():
+	case <-time.After(20 * time.Second):
+		t.Fatalf("the change of %s was not told", w.path)
+	}
+}
+
+// until takes events until the condition holds, which one of them must tell.
+func until(t *testing.T, w *Watcher, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for !holds() {
+		select {
+		case <-w.Events():
+		case <-deadline:
+			t.Fatal("not told: " + what)
+		}
+	}
+}
+
+// write makes a file the way a store does: elsewhere, then renamed into place.
+func write(t *testing.T, path string) {
+	t.Helper()
+	temp := filepath.Join(t.TempDir(), "temp")
+	require.NoError(t, os.WriteFile(temp, []byte("x"), 0o600))
+	require.NoError(t, os.Rename(temp, path))
+}
+
+func TestEvents(t *testing.T) {
+	both(t, func(t *testing.T) {
+		dir := t.TempDir()
+		w := watch(t, dir)
+		require.Equal(t, os.Getenv(PollVariable) == "1", w.Polling())
+		file := filepath.Join(dir, "a")
+		for range 3 {
+			write(t, file)
+			told(t, w)
+			require.NoError(t, os.Remove(file))
+			told(t, w)
+		}
+		require.NoError(t, os.Mkdir(file, 0o700))
+		told(t, w)
+	})
+}
+
+// Every change is followed by an event, however many share one.
+func TestNoChangeIsMissed(t *testing.T) {
+	both(t, func(t *testing.T) {
+		dir := t.TempDir()
+		w := watch(t, dir)
+		const files = 500
+		go func() {
+			for i := range files {
+				os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o600)
+			}
+		}()
+		until(t, w, "all files", func() bool {
+			names, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			return len(names) == files
+		})
+	})
+}
+
+// Several watchers of one directory, under whatever names, are all told, and
+// one that closes takes nothing from the others.
+func TestSharing(t *testing.T) {
+	both(t, func(t *testing.T) {
+		dir := t.TempDir()
+		link := filepath.Join(t.TempDir(), "link")
+		require.NoError(t, os.Symlink(dir, link))
+		first, second, third := watch(t, dir), watch(t, link), watch(t, dir+"/.")
+		write(t, filepath.Join(dir, "a"))
+		told(t, first)
+		told(t, second)
+		told(t, third)
+		require.NoError(t, first.Close())
+		require.NoError(t, first.Close())
+		write(t, filepath.Join(dir, "b"))
+		told(t, second)
+		told(t, third)
+		select {
+		case <-first.Events():
+			t.Fatal("told after Close")
+		default:
+		}
+	})
+}
+
+// A directory and one in it are watched apart.
+func TestNested(t *testing.T) {
+	both(t, func(t *testing.T) {
+		dir := t.TempDir()
+		sub := filepath.Join(dir, "sub")
+		require.NoError(t, os.Mkdir(sub, 0o700))
+		outer, inner := watch(t, dir), watch(t, sub)
+		write(t, filepath.Join(sub, "a"))
+		told(t, inner)
+		require.NoError(t, os.RemoveAll(sub))
+		told(t, outer)
+		told(t, inner)
+	})
+}
+
+// A directory that goes is an event, and so is one that comes in its place,
+// which is watched.
+func TestRecreated(t *testing.T) {
+	both(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "dir")
+		require.NoError(t, os.Mkdir(dir, 0o700))
+		w := watch(t, dir)
+		for range 2 {
+			require.NoError(t, os.Remove(dir))
+			told(t, w)
+			require.NoError(t, os.Mkdir(dir, 0o700))
+			told(t, w)
+			file := filepath.Join(dir, "a")
+			write(t, file)
+			told(t, w)
+			require.NoError(t, os.Remove(file))
+			until(t, w, "the file's end", func() bool { return true })
+		}
+		require.NoError(t, os.Rename(dir, dir+"2"))
+		told(t, w)
+		require.NoError(t, os.Mkdir(dir, 0o700))
+		write(t, filepath.Join(dir, "a"))
+		told(t, w)
+	})
+}
+
+func TestCloseWhileLost(t *testing.T) {
+	both(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "dir")
+		require.NoError(t, os.Mkdir(dir, 0o700))
+		w := watch(t, dir)
+		require.NoError(t, os.Remove(dir))
+		told(t, w)
+		require.NoError(t, w.Close())
+	})
+}
+
+// Watches that come and go while events stream in do not lock up.
+func TestChurn(t *testing.T) {
+	both(t, func(t *testing.T) {
+		dir := t.TempDir()
+		stop := make(chan struct{})
+		var writer, watchers sync.WaitGroup
+		for i := range 2 {
+			writer.Go(func() {
+				file := filepath.Join(dir, fmt.Sprint(i))
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						os.WriteFile(file, nil, 0o600)
+						os.Remove(file)
+					}
+				}
+			})
+		}
+		for range 4 {
+			watchers.Go(func() {
+				for range 25 {
+					w, err := Watch(dir, nil)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					<-w.Events()
+					if err := w.Close(); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		watchers.Wait()
+		close(stop)
+		writer.Wait()
+	})
+}
+
+func TestWatchRefuses(t *testing.T) {
+	both(t, func(t *testing.T) {
+		_, err := Watch(filepath.Join(t.TempDir(), "none"), nil)
+		require.ErrorIs(t, err, fs.ErrNotExist)
+	})
+	t.Setenv(PollVariable, "1")
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, err := Watch(file, nil)
+	require.ErrorContains(t, err, "not a directory")
+}
+
+func TestNotice(t *testing.T) {
+	var notices []error
+	notice := func(err error) { notices = append(notices, err) }
+	w, err := Watch(t.TempDir(), notice)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	require.Empty(t, notices)
+	t.Setenv(PollVariable, "1")
+	w, err = Watch(t.TempDir(), notice)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	require.Len(t, notices, 1)
+	require.ErrorContains(t, notices[0], PollVariable)
+}
+
+// An overflow, or any other error, may have cost events of every directory.
+func TestErrorTellsAll(t *testing.T) {
+	first, second := watch(t, t.TempDir()), watch(t, t.TempDir())
+	shared.change.Lock()
+	n := shared.notify
+	shared.change.Unlock()
+	n.Errors <- fsnotify.ErrEventOverflow
+	told(t, first)
+	told(t, second)
+}

@@ -1,0 +1,100 @@
+package dirwatch
+
+import (
+	"hash/maphash"
+	"os"
+	"sync"
+	"time"
+)
+
+// lookEvery is the rhythm of everything here that the system does not tell.
+const lookEvery = 100 * time.Millisecond
+
+// coarse is more than the resolution of any file system's times: a directory
+// that was changed less than that ago may change again under the same time.
+const coarse = 3 * time.Second
+
+// poll looks at one directory in turn.
+type poll struct {
+	quit  chan struct{}
+	ended chan struct{}
+	once  sync.Once
+}
+
+// startPoll calls changed whenever the directory is found different. The first
+// look has been taken when it returns.
+func startPoll(path string, changed func()) *poll {
+	p := &poll{quit: make(chan struct{}), ended: make(chan struct{})}
+	go p.run(path, look(path, sight{}), changed)
+	return p
+}
+
+func (p *poll) run(path string, seen sight, changed func()) {
+	defer close(p.ended)
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.quit:
+			return
+		case <-tick.C:
+		}
+		now := look(path, seen)
+		if !now.same(seen) {
+			changed()
+		}
+		seen = now
+	}
+}
+
+func (p *poll) stop() {
+	p.once.Do(func() { close(p.quit) })
+	<-p.ended
+}
+
+// sight is what one look at a directory found.
+type sight struct {
+	info  os.FileInfo // nil: there is none
+	count int
+	names uint64 // a sum over the names, in whatever order they come
+	taken time.Time
+}
+
+// look takes a sight. Where the last one shows that the names are as they were,
+// they are not read again.
+func look(path string, last sight) sight {
+	now := sight{taken: time.Now()}
+	info, err := os.Stat(path)
+	if err != nil {
+		return now
+	}
+	now.info = info
+	if last.info != nil && sameTime(info, last.info) && last.taken.Sub(info.ModTime()) > coarse {
+		now.count, now.names = last.count, last.names
+		return now
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return now
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1) // what could be read is what is compared
+	now.count = len(names)
+	for _, name := range names {
+		now.names += maphash.String(seed, name)
+	}
+	return now
+}
+
+var seed = maphash.MakeSeed()
+
+func (s sight) same(other sight) bool {
+	if s.info == nil || other.info == nil {
+		return s.info == nil && other.info == nil
+	}
+	return sameTime(s.info, other.info) && s.count == other.count && s.names == other.names
+}
+
+func sameTime(a, b os.FileInfo) bool {
+	return a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
+}

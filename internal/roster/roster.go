@@ -1,0 +1,140 @@
+package roster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/ipcmgr/ipcmgr/internal/disk"
+	"github.com/ipcmgr/ipcmgr/internal/filelock"
+	"github.com/ipcmgr/ipcmgr/internal/perl"
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+// Roster is a handle on one store. It is a protocol.Store but for Connect and
+// Unread, which are the protocol's. Its methods may be called concurrently.
+type Roster struct {
+	kind    *Kind
+	route   string // as given
+	head    head
+	info    os.FileInfo // of Dot: another store may come to stand at the route
+	dot     disk.Dir
+	perl    *perl.Route // may be nil
+	records records
+	lives   lives
+
+	mu      sync.Mutex
+	own     *ownership // nil: this handle has not become the owner
+	entries map[*Entry]bool
+	wake    chan struct{} // closed, and replaced, when the list may have changed
+	watch   *watch
+	untold  error // a notice that nobody was there to take
+	done    chan struct{}
+	closed  bool
+
+	listing sync.Mutex // held while the list is made
+	last    []protocol.Peer
+	rev     uint64
+}
+
+func (r *Roster) Route() string               { return r.route }
+func (r *Roster) Settings() protocol.Settings { return r.head.Settings }
+
+// Perl is the foreign side of the route; nil where there is none.
+func (r *Roster) Perl() *perl.Route { return r.perl }
+
+// FS is what the store's files are reached through.
+func (r *Roster) FS() disk.FS { return r.kind.fs() }
+
+// Path is that of something below Dot.
+func (r *Roster) Path(elem ...string) string {
+	return filepath.Join(append([]string{r.route, Dot}, elem...)...)
+}
+
+// Box is the directory of the mailbox with this key. The protocol makes and
+// removes it.
+func (r *Roster) Box(key string) string { return r.Path("box", key) }
+
+// Done is closed when the handle is.
+func (r *Roster) Done() <-chan struct{} { return r.done }
+
+// standing says whether the store of this handle is still the one at its
+// route: ErrNoStore if it was unspawned.
+func (r *Roster) standing() error {
+	select {
+	case <-r.done:
+		return fmt.Errorf("handle: %w", protocol.ErrClosed)
+	default:
+	}
+	info, err := os.Lstat(r.Path())
+	if err == nil && os.SameFile(info, r.info) {
+		return nil
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: that of %s was unspawned", protocol.ErrNoStore, r.route)
+	}
+	return err
+}
+
+// locked calls f with the store's lock held. What f does to the store cannot
+// cross what another process does to its owner and clients.
+func (r *Roster) locked(ctx context.Context, f func() error) error {
+	if err := r.standing(); err != nil {
+		return err
+	}
+	lock, err := filelock.Lock(ctx, r.Path("lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	if err := r.standing(); err != nil {
+		return err
+	}
+	return f()
+}
+
+// fail is Kind.fail, which also tells a file that is missing from a store that
+// was unspawned under our hands.
+func (r *Roster) fail(ctx context.Context, op, peer string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		if gone := r.standing(); gone != nil {
+			err = gone
+		}
+	}
+	return r.kind.fail(ctx, op, peer, err)
+}
+
+// Close drops the handle. Clients that are still connected through it are left
+// as a crash would leave them, and an owned store loses its owner.
+func (r *Roster) Close() error {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
+	r.closed = true
+	entries := r.entries
+	r.entries = nil
+	w := r.watch
+	r.watch = nil
+	r.mu.Unlock()
+	for e := range entries {
+		e.Abandon()
+	}
+	err := r.disown(context.Background())
+	if errors.Is(err, protocol.ErrNoStore) {
+		err = nil
+	}
+	close(r.done)
+	w.close()
+	r.lives.close()
+	return r.kind.fail(context.Background(), "close", "", errors.Join(err, r.closeDirs()))
+}
+
+func (r *Roster) closeDirs() error {
+	return errors.Join(r.dot.Close(), r.records.close())
+}

@@ -1,0 +1,203 @@
+package ipcmgr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+func (c *client) Suspend(ctx context.Context, until time.Time) error {
+	if !c.store.Features().Suspends {
+		return c.errorTo("suspend", "", fmt.Errorf("%w: %s keeps no mailbox for who is away; use Disconnect", errors.ErrUnsupported, c.store.info.Protocol))
+	}
+	if err := c.stop(); err != nil {
+		return c.errorTo("suspend", "", err)
+	}
+	defer local.remove(c)
+	err := c.settleHandedOut(ctx)
+	if err == nil {
+		err = c.depart(ctx, protocol.Departure{Suspend: true, Until: until, Back: c.putBack()})
+	} else { // what could not be acknowledged comes again, as after a crash
+		err = errors.Join(err, c.depart(context.WithoutCancel(ctx), protocol.Departure{Suspend: true, Until: until, Back: c.unsettled()}))
+	}
+	return c.errorTo("suspend", "", errors.Join(err, c.store.release()))
+}
+
+func (c *client) Disconnect(ctx context.Context, handler func(*Message) error) error {
+	if err := c.stop(); err != nil {
+		return c.errorTo("disconnect", "", err)
+	}
+	defer local.remove(c)
+	err := c.leave(ctx, handler)
+	return errors.Join(err, c.errorTo("disconnect", "", c.store.release()))
+}
+
+// stop ends the calls under way and refuses new ones, so that the counts are
+// final.
+func (c *client) stop() error {
+	c.in.mu.Lock()
+	stopped := c.closing.Err() != nil
+	c.close(ErrClosed)
+	c.in.mu.Unlock()
+	if stopped {
+		return ErrClosed
+	}
+	c.in.wake.wake(ErrClosed)
+	c.in.turn <- struct{}{} // for ever: nobody fetches but who leaves
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	return nil
+}
+
+// settleHandedOut acknowledges what was handed out and not put back.
+func (c *client) settleHandedOut(ctx context.Context) error {
+	in := &c.in
+	in.mu.Lock()
+	for in.out.next != &in.out {
+		in.settle(in.out.next)
+	}
+	in.received = nil
+	in.mu.Unlock()
+	return c.flush(ctx)
+}
+
+// putBack lists what must come marked when it is fetched again.
+func (c *client) putBack() []protocol.Delivery {
+	in := &c.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	var back []protocol.Delivery
+	for _, m := range in.back {
+		if m.state == ready {
+			back = append(back, m.delivery)
+		}
+	}
+	for _, m := range in.queue[in.next:] {
+		if m.Redelivered {
+			back = append(back, m.delivery)
+		}
+	}
+	return back
+}
+
+// unsettled is putBack and what could not be put on record.
+func (c *client) unsettled() []protocol.Delivery {
+	back := c.putBack()
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	for _, m := range c.in.done {
+		back = append(back, m.delivery)
+	}
+	return back
+}
+
+// leave is Disconnect once nothing is under way any more: seal, hand over or
+// count what is there, and go.
+func (c *client) leave(ctx context.Context, handler func(*Message) error) error {
+	err := c.settleHandedOut(ctx)
+	var unread map[string]int64
+	var handlerErr error
+	if err == nil {
+		err = c.mb.Seal(ctx)
+	}
+	if err == nil {
+		unread, handlerErr, err = c.drain(ctx, handler)
+	}
+	if err != nil {
+		return c.leaveInterrupted(ctx, err)
+	}
+	for from, n := range unread {
+		c.counts.count(dropped, from, n)
+	}
+	err = c.errorTo("disconnect", "", errors.Join(handlerErr, c.depart(context.WithoutCancel(ctx), c.farewell())))
+	if len(unread) > 0 {
+		err = errors.Join(&UnreadError{ID: c.id, From: unread}, err)
+	}
+	return err
+}
+
+// leaveInterrupted leaves a mailbox that could not be emptied as it is, where
+// the protocol keeps mailboxes, so that nothing is lost.
+func (c *client) leaveInterrupted(ctx context.Context, why error) error {
+	d := c.farewell()
+	if c.store.Features().Suspends && d.Fold == nil {
+		d.Suspend, d.Back = true, c.unsettled()
+		why = fmt.Errorf("interrupted, and suspended instead, so that nothing is lost: %w", why)
+	}
+	return c.errorTo("disconnect", "", errors.Join(why, c.depart(context.WithoutCancel(ctx), d)))
+}
+
+// drain empties a sealed mailbox. What handler does not take is counted.
+func (c *client) drain(ctx context.Context, handler func(*Message) error) (unread map[string]int64, handlerErr, err error) {
+	unread = map[string]int64{}
+	for {
+		var taken []*Message
+		for m := c.in.pop(); m != nil; m = c.in.pop() {
+			if m.ser == nil {
+				continue
+			}
+			if handler != nil && handlerErr == nil {
+				if handlerErr = handler(m); handlerErr == nil {
+					taken = append(taken, m)
+					continue
+				}
+				handlerErr = fmt.Errorf("the handler failed on message %s from %q: %w", m.ID, m.From, handlerErr)
+			}
+			unread[countedAs(m.From)]++
+		}
+		if err := c.acknowledgeTaken(ctx, taken); err != nil {
+			return unread, handlerErr, err
+		}
+		n, err := c.mb.Fetch(ctx, c.in.ds, true)
+		if errors.Is(err, io.EOF) {
+			return unread, handlerErr, nil
+		}
+		if err != nil {
+			return unread, handlerErr, err
+		}
+		for _, e := range c.take(ctx, c.in.ds[:n]) {
+			c.tellCorrupt(e)
+		}
+	}
+}
+
+// acknowledgeTaken puts on record what the handler took, and may have settled
+// itself.
+func (c *client) acknowledgeTaken(ctx context.Context, taken []*Message) error {
+	for _, m := range taken {
+		c.in.acknowledge(m)
+	}
+	return c.flush(ctx)
+}
+
+// farewell is how the client leaves for good.
+func (c *client) farewell() protocol.Departure {
+	if name := countedAs(c.id); name != c.id {
+		own := c.Stats()
+		return protocol.Departure{Under: name, Fold: func(old []byte) ([]byte, error) {
+			sum, err := decodeStats(c.store.ser, old)
+			if err != nil {
+				return nil, err
+			}
+			sum.add(&own)
+			return sum.encode(c.store.ser)
+		}}
+	}
+	return protocol.Departure{}
+}
+
+// depart writes the last statistics and leaves.
+func (c *client) depart(ctx context.Context, d protocol.Departure) error {
+	stats := c.Stats()
+	var err error
+	if d.Stats, err = stats.encode(c.store.ser); err != nil {
+		return err
+	}
+	c.publishes.Lock()
+	defer c.publishes.Unlock()
+	return c.mb.Leave(ctx, d)
+}

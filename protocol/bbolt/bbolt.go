@@ -1,0 +1,106 @@
+// Package bbolt keeps the messages of each client in a bbolt database of its
+// own: the durable protocol, in which every acceptance and every
+// acknowledgement is a transaction.
+//
+// # Route
+//
+// A route is an absolute directory. All that is in it lies below .ipcmgr; an
+// empty route is a temporary directory below $XDG_RUNTIME_DIR/ipcmgr, or a
+// directory of the user's below the system's temporary one. A client's mailbox
+// is the directory .ipcmgr/box/KEY with the database in the file messages.
+// That is an ordinary bbolt file: numbered frames in the bucket messages.
+//
+// # Delivery
+//
+// Accepted means committed, and with Sync that the commit is on disk. A batch
+// is one transaction, and Delivers of one client to one peer that wait for the
+// same file share one. Order is the order of commits. Fetch copies messages out
+// of the file; Ack is a transaction that deletes them, so it is as durable as
+// the acceptance was.
+//
+// Bbolt allows one process at a time. Two locks beside the file make a
+// turnstile that hands it from one to the next, in order and as soon as a
+// context allows; who uses a file at a rate keeps it open until another one
+// wants it, for a millisecond more if it is still at work then. A sender rings
+// the reader's bell before it commits, while it holds the file: the reader
+// waits for the file then, so a sender that is killed in between has not left a
+// message that nobody is told of.
+//
+// # Peers
+//
+// The records of the clients, and whether their processes live, are those of
+// any store in a directory. Delivery.From is empty: who may write the file is
+// the same user, and nothing more is proven.
+//
+// # Limits
+//
+// A mailbox that has reached MaxPending or MaxBytes holds its senders up. Its
+// file grows with what it holds at a time; one that has become empty and has
+// more than 4 MiB is replaced by a small one. A client uses a few descriptors
+// for its own mailbox, and for each peer that it sends to at most one for the
+// bell and one for the file.
+//
+// # Crash
+//
+// A process that is killed loses nothing that it or others have committed, and
+// the file it held is free at once. What it had fetched and not acknowledged
+// comes again, marked: how far it had read is in a mapped word, on disk too
+// with Sync, before Fetch returns. A file that is not what was written (a power
+// cut without Sync may do that, or somebody's hand) is set aside in
+// .ipcmgr/corrupt/KEY with a Notice, and the mailbox works on with an empty one.
+// Pages whose references form a circle are found at Connect only.
+package bbolt
+
+import (
+	"context"
+
+	"github.com/ipcmgr/ipcmgr/internal/roster"
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+const name = "bbolt"
+
+func init() { protocol.Register(Protocol{}) }
+
+// Protocol is the protocol "bbolt".
+type Protocol struct{}
+
+// Name is "bbolt".
+func (Protocol) Name() string { return name }
+
+// Features says that all is kept, on disk if that is asked for.
+func (Protocol) Features() protocol.Features {
+	return protocol.Features{Suspends: true, Redelivers: true, Syncs: true}
+}
+
+// Viable is always nil: what a route needs is seen when there is one.
+func (Protocol) Viable() error { return nil }
+
+var kind = roster.Kind{Protocol: name}
+
+// Spawn makes a store in a directory.
+func (Protocol) Spawn(ctx context.Context, route string, s protocol.Settings) (protocol.Store, error) {
+	return handle(kind.Spawn(ctx, route, s))
+}
+
+// Open gives a handle on the store in a directory.
+func (Protocol) Open(ctx context.Context, route string) (protocol.Store, error) {
+	return handle(kind.Open(ctx, route))
+}
+
+// Collect removes dead temporary stores.
+func (Protocol) Collect(ctx context.Context) ([]string, error) { return kind.Collect(ctx) }
+
+func handle(r *roster.Roster, err error) (protocol.Store, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &store{Roster: r, mailboxes: map[*mailbox]bool{}}, nil
+}
+
+func failed(op, peer string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &protocol.Error{Op: op, Protocol: name, Peer: peer, Err: err}
+}

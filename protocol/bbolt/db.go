@@ -1,0 +1,174 @@
+package bbolt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/ipcmgr/ipcmgr/protocol"
+	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	messagesName = "messages"
+	newName      = "messages.new" // one that is being made
+)
+
+// options are the same for everybody who opens a file: a synced commit must not
+// rest on one that was not.
+func options(durable bool) *bolt.Options {
+	return &bolt.Options{
+		// Bolt's own lock is there for strangers. Ours keeps out everybody
+		// else, so it is free but for the moment in which a holder dies.
+		Timeout:      time.Second,
+		NoSync:       !durable,
+		NoGrowSync:   !durable,
+		NoStatistics: true,
+	}
+}
+
+// open opens the file, which the caller holds. One that is damaged or missing
+// is replaced first.
+func (f *file) open() error {
+	db, err := openDB(filepath.Join(f.box, messagesName), f.durable)
+	if errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist) && f.there() {
+		if err = f.replace(err); err == nil {
+			db, err = openDB(filepath.Join(f.box, messagesName), f.durable)
+		}
+	}
+	if err != nil {
+		return orReplaced(err)
+	}
+	f.db = db
+	return nil
+}
+
+// openDB opens a file that was there. The error matches fs.ErrNotExist if there
+// is none, errDamaged if it is not what was written.
+func openDB(path string, durable bool) (db *bolt.DB, err error) {
+	var file *os.File
+	o := options(durable)
+	o.OpenFile = func(path string, flag int, mode os.FileMode) (*os.File, error) {
+		file, err = os.OpenFile(path, flag&^os.O_CREATE|safely, mode)
+		if err != nil {
+			return nil, err
+		}
+		info, err := file.Stat()
+		if err == nil && (!info.Mode().IsRegular() || info.Size() == 0) {
+			err = fmt.Errorf("%w: %v of %d bytes", errDamaged, info.Mode(), info.Size())
+		}
+		if err != nil {
+			file.Close()
+			return nil, err
+		}
+		return file, nil
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			file.Close() // what bolt had of it is out of reach
+			db, err = nil, fmt.Errorf("%w: %v", errDamaged, r)
+		}
+	}()
+	db, err = bolt.Open(path, 0o600, o)
+	return db, damaged(err)
+}
+
+// damaged tells what is wrong with a file from what is wrong with the system.
+func damaged(err error) error {
+	var no syscall.Errno
+	switch {
+	case err == nil, errors.Is(err, errDamaged), errors.As(err, &no):
+		return err
+	case errors.Is(err, berrors.ErrTimeout):
+		return fmt.Errorf("another program has the mailbox's file open: %w", err)
+	}
+	return fmt.Errorf("%w: %w", errDamaged, err)
+}
+
+// shut closes the file and keeps it held. An error would say that closing a
+// descriptor failed, of which nothing depends.
+func (f *file) shut() {
+	db := f.db
+	f.db = nil
+	db.Close()
+}
+
+// transact carries out a batch in one transaction, in which each job fails for
+// itself; what it returns made all of it fail. Bolt panics where a page is not
+// what it should be, and a file that was cut short is a fault in memory.
+func (f *file) transact(batch []*job) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	writes := false
+	for _, j := range batch {
+		writes = writes || j.writes
+	}
+	tx, err := f.db.Begin(writes)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			f.drop(tx)
+			err = fmt.Errorf("%w: %v", errDamaged, r)
+		}
+	}()
+	l, err := openLedger(tx)
+	if err != nil {
+		tx.Rollback()
+		return err
+	}
+	changed := false
+	for _, j := range batch {
+		j.err = j.work(l)
+		changed = changed || j.writes && j.err == nil
+	}
+	if !changed {
+		return tx.Rollback()
+	}
+	swollen := tx.Size() > swell && l.empty()
+	id := tx.ID()
+	if err := tx.Commit(); err != nil {
+		return f.doubt(id, err)
+	}
+	if swollen {
+		f.shrink()
+	}
+	return nil
+}
+
+// drop lets go of a file amid a transaction that panicked. Where even that
+// panics, the file stays open for as long as the process lives, out of the way.
+func (f *file) drop(tx *bolt.Tx) {
+	db := f.db
+	f.db = nil
+	defer func() { recover() }()
+	tx.Rollback()
+	db.Close()
+}
+
+// doubt looks at what a commit that failed has left. Bolt writes the page that
+// makes a transaction count last: if that is not in the file, the transaction
+// never was. If it is, it may or may not survive, and a second sync would prove
+// nothing.
+func (f *file) doubt(id int, cause error) error {
+	f.shut()
+	if err := f.open(); err != nil {
+		return errors.Join(fmt.Errorf("%w: %w", protocol.ErrUnsure, cause), err)
+	}
+	tx, err := f.db.Begin(false)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%w: %w", protocol.ErrUnsure, cause), err)
+	}
+	defer tx.Rollback()
+	if tx.ID() >= id {
+		return fmt.Errorf("%w: %w", protocol.ErrUnsure, cause)
+	}
+	return cause
+}

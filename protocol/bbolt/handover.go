@@ -1,0 +1,147 @@
+package bbolt
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/ipcmgr/ipcmgr/internal/filelock"
+	bolt "go.etcd.io/bbolt"
+)
+
+const (
+	// turn is how long a file is kept while somebody waits for it.
+	turn = time.Millisecond
+	// pause is the longest time between two operations that belong together.
+	// After a longer one the next is likely to be far off too, and the file
+	// does more good in another's hands. Both were found by measuring.
+	pause = 120 * time.Microsecond
+)
+
+// file is one client's use of one mailbox's bbolt file. It takes the file in
+// its turn, keeps it open from operation to operation while these follow each
+// other and nobody else waits, and hands it over otherwise.
+//
+// An operation that finds another under way joins a queue; whoever is leading
+// carries out all that is queued in one transaction, and then lets the next one
+// lead.
+type file struct {
+	*turnstile
+	durable bool        // a commit is on disk when it returns
+	aside   string      // the directory in which a damaged file is set aside
+	notice  func(error) // never nil
+
+	mu      sync.Mutex // guards all below; lock, db and what they lock belong to the leader while there is one
+	leading bool
+	queue   []*job
+	closed  bool
+
+	lock  *filelock.Hold // nil: not held
+	db    *bolt.DB       // nil: not open; open only while held
+	since time.Time      // when it was taken
+	ended time.Time      // when the last operation ended
+	brisk bool           // the last operation followed one closely
+	alarm *time.Timer    // hands the file over at the end of its turn; nil: not set
+}
+
+// hold takes the file and opens it, unless that is so. The caller leads.
+func (f *file) hold(ctx context.Context) error {
+	if f.lock != nil {
+		if f.there() {
+			return nil
+		}
+		f.giveBack()
+		return errReplaced
+	}
+	lock, err := f.enter(ctx)
+	if err != nil {
+		return err
+	}
+	f.lock, f.since = lock, time.Now()
+	if err := f.open(); err != nil {
+		f.giveBack()
+		return err
+	}
+	return nil
+}
+
+// there says whether the mailbox still is: one that was removed with its whole
+// store had nobody wait for its file.
+func (f *file) there() bool {
+	info, err := os.Lstat(f.lock.File().Name())
+	return err == nil && os.SameFile(info, f.identity)
+}
+
+// begins notes that an operation begins, before it waits for the file: that
+// wait is no pause.
+func (f *file) begins() { f.brisk = time.Since(f.ended) < pause }
+
+// settle decides, between two operations, whether to keep the file. The caller
+// holds mu, and nobody leads or is about to but the next one in the queue.
+func (f *file) settle() {
+	if f.lock == nil {
+		return
+	}
+	kept := time.Since(f.since)
+	busy := f.brisk || len(f.queue) > 0
+	switch {
+	case !busy, f.wanted() && kept >= turn:
+		f.giveBack()
+	case f.wanted() && f.alarm == nil:
+		f.alarm = time.AfterFunc(turn-kept, f.ring)
+	}
+}
+
+// ring hands the file over at the end of its turn.
+func (f *file) ring() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.alarm = nil
+	if !f.leading {
+		f.settle()
+	}
+}
+
+// called hands the file over if somebody waits for it: now, or at the end of
+// its turn.
+func (f *file) called() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.leading {
+		f.settle()
+	}
+}
+
+// rest hands the file over: its user has nothing to do for a while.
+func (f *file) rest() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.leading {
+		f.giveBack()
+	}
+}
+
+// giveBack closes the file, if it is open, and lets the next one have it.
+func (f *file) giveBack() {
+	if f.db != nil {
+		f.shut()
+	}
+	if f.lock != nil {
+		f.lock.Unlock()
+		f.lock = nil
+	}
+	if f.alarm != nil {
+		f.alarm.Stop()
+		f.alarm = nil
+	}
+}
+
+// close ends the use of the file. No operation is under way or begun later.
+func (f *file) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	f.giveBack()
+	f.marks.Close()
+}

@@ -1,0 +1,135 @@
+package bbolt
+
+import (
+	"context"
+	"slices"
+
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+// Seal commits the refusal to the mailbox's file: a sender that commits later
+// sees it.
+func (m *mailbox) Seal(ctx context.Context) error {
+	ctx, done, err := m.begin(ctx)
+	if err != nil {
+		return failed("seal", m.id, err)
+	}
+	defer done()
+	err = again(func() error {
+		return m.own.write(ctx, func(l *ledger) error { return l.seal(true) })
+	})
+	if err != nil {
+		return failed("seal", m.id, err)
+	}
+	m.keeper.Seal()
+	m.sealed.Store(true)
+	m.keeper.Ring()
+	return nil
+}
+
+// Leave ends the connection.
+func (m *mailbox) Leave(ctx context.Context, d protocol.Departure) error {
+	if ctx.Err() != nil {
+		return failed("leave", m.id, context.Cause(ctx))
+	}
+	if !m.close() {
+		return failed("leave", m.id, protocol.ErrClosed)
+	}
+	m.store.forget(m)
+	err := m.entry.Leave(ctx, d, func() error {
+		if d.Suspend {
+			return m.suspend(ctx, d)
+		}
+		return m.remove(ctx)
+	})
+	m.dispose()
+	if err != nil {
+		m.entry.Abandon()
+	}
+	return err
+}
+
+// close ends every call under way. It returns false the second time.
+func (m *mailbox) close() bool {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return false
+	}
+	m.closed = true
+	m.mu.Unlock()
+	m.end(protocol.ErrClosed)
+	m.calls.Wait()
+	return true
+}
+
+// suspend leaves the mailbox to a successor: what was put back is lined up
+// before what an earlier holder had put back and nobody has acknowledged.
+func (m *mailbox) suspend(ctx context.Context, d protocol.Departure) error {
+	var line []uint64
+	for _, b := range d.Back {
+		if m.holds(b.Tag) {
+			line = append(line, b.Tag)
+		}
+	}
+	for _, n := range m.lined {
+		if !slices.Contains(line, n) {
+			line = append(line, n)
+		}
+	}
+	err := again(func() error {
+		return m.own.write(ctx, func(l *ledger) error {
+			if err := l.setLine(line); err != nil {
+				return err
+			}
+			return l.seal(false)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	// Only now: until the line is committed, this word is all that is known.
+	m.own.marks.Store(handed, 0)
+	if m.own.durable {
+		if err := syncMarks(m.own.box); err != nil {
+			return err
+		}
+	}
+	m.keeper.Suspend(d.Until)
+	return nil
+}
+
+// remove leaves nothing. Those who wait for the file find that it is gone.
+func (m *mailbox) remove(ctx context.Context) error {
+	m.keeper.Seal()
+	return m.own.alone(ctx, func() error { return removeBox(m.own.box, m.store.Path("tmp")) })
+}
+
+// abandon leaves the mailbox as a crash would.
+func (m *mailbox) abandon() {
+	if m.close() {
+		m.dispose()
+		m.entry.Abandon()
+	}
+}
+
+// dispose lets go of all that the client had open.
+func (m *mailbox) dispose() {
+	m.end(protocol.ErrClosed)
+	for id, p := range m.peers {
+		m.drop(id, p)
+	}
+	if m.own != nil {
+		m.own.close()
+	}
+	if m.lobby != nil {
+		m.lobby.Close()
+	}
+	if m.keeper != nil {
+		m.keeper.Close()
+	}
+	if m.call != nil {
+		m.call.Close()
+		m.heard.Wait()
+	}
+}

@@ -1,0 +1,219 @@
+package bbolt
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"math"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ipcmgr/ipcmgr/internal/bell"
+	"github.com/ipcmgr/ipcmgr/internal/gate"
+	"github.com/ipcmgr/ipcmgr/internal/roster"
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+// mailbox is one connected client.
+type mailbox struct {
+	store  *store
+	entry  *roster.Entry
+	id     string
+	notice func(error)
+
+	own    *file
+	keeper *gate.Keeper
+	lobby  *gate.Lobby
+	call   *bell.Bell // rung by who wants a file that this client keeps
+	heard  sync.WaitGroup
+
+	life   context.Context // ended by Leave, with ErrClosed
+	end    context.CancelCauseFunc
+	calls  sync.WaitGroup
+	sealed atomic.Bool
+
+	mu     sync.Mutex
+	closed bool
+	peers  map[string]*peer
+	out    map[uint64]int // fetched and not acknowledged: message → bytes
+	acking int            // Acks under way, whose messages are not in out
+
+	// What follows is used by one Fetch at a time, and by Leave.
+	next    uint64   // where to read on
+	looked  uint64   // up to here there is nothing more to read
+	line    []uint64 // put back by a predecessor and not fetched yet, in order
+	lined   []uint64 // put back by a predecessor, fetched or not
+	doubted uint64   // up to here a holder that crashed may have handed out
+	handed  uint64   // up to here this holder has handed out
+}
+
+func newMailbox(s *store, o protocol.ConnectOptions) *mailbox {
+	m := &mailbox{
+		store:  s,
+		id:     o.ID,
+		notice: func(error) {},
+		peers:  map[string]*peer{},
+		out:    map[uint64]int{},
+		next:   1,
+	}
+	if o.Notice != nil {
+		m.notice = func(err error) { o.Notice(failed("keep", o.ID, err)) }
+	}
+	m.life, m.end = context.WithCancelCause(context.Background())
+	return m
+}
+
+// enter makes the mailbox, or takes it up. It runs under the store's lock.
+func (m *mailbox) enter(ctx context.Context, e *roster.Entry) error {
+	box := m.store.Box(e.Key)
+	lost, err := false, error(fs.ErrNotExist)
+	if e.Found == protocol.Suspended || e.Found == protocol.Crashed {
+		lost, err = mendBox(box)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = makeBox(box, m.store.Path("tmp"), m.store.Settings().Sync)
+	}
+	if err == nil {
+		err = m.open(box, e.Key)
+	}
+	if err == nil {
+		err = again(func() error { return m.takeUp(ctx, e, lost) })
+	}
+	return err
+}
+
+func (m *mailbox) open(box, key string) (err error) {
+	if m.call, err = bell.Open(filepath.Join(box, callName)); err != nil {
+		return err
+	}
+	m.heard.Go(m.hear)
+	if m.keeper, err = gate.Keep(box, m.store.Path("box")); err != nil {
+		return err
+	}
+	if m.lobby, err = gate.OpenLobby(box, key); err != nil {
+		return err
+	}
+	own, err := m.store.file(key, key, m.notice)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.own = own
+	return nil
+}
+
+// takeUp reads what the mailbox holds, and opens its gate. What a predecessor
+// may have handed out is known only if it has not lost its words.
+func (m *mailbox) takeUp(ctx context.Context, e *roster.Entry, lost bool) error {
+	marks := m.own.marks
+	err := m.own.write(ctx, func(l *ledger) error {
+		messages, bytes := l.count()
+		m.keeper.Recount(messages, bytes)
+		m.line = l.line()
+		marks.Store(tail, l.last())
+		switch {
+		case e.Found != protocol.Crashed:
+			marks.Store(handed, 0)
+		case lost:
+			marks.Store(doubted, l.last())
+		default:
+			marks.Store(doubted, max(marks.Load(doubted), marks.Load(handed)))
+		}
+		return l.seal(false)
+	})
+	if err != nil {
+		return err
+	}
+	m.lined = m.line
+	m.doubted, m.handed = marks.Load(doubted), marks.Load(handed)
+	if m.own.durable {
+		if err := syncMarks(m.own.box); err != nil {
+			return err
+		}
+	}
+	m.keeper.Open(e.Epoch)
+	return nil
+}
+
+// hear hands files over when they are asked for.
+func (m *mailbox) hear() {
+	for m.call.Wait(context.Background()) == nil {
+		for _, f := range m.files() {
+			f.called()
+		}
+	}
+}
+
+func (m *mailbox) files() (fs []*file) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.peers {
+		fs = append(fs, p.file)
+	}
+	if m.own != nil {
+		fs = append(fs, m.own)
+	}
+	return fs
+}
+
+// begin starts a call: ctx ends with the caller's and with the client. done is
+// called at its end.
+func (m *mailbox) begin(ctx context.Context) (_ context.Context, done func(), err error) {
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, nil, protocol.ErrClosed
+	}
+	m.calls.Add(1)
+	if ctx.Done() == nil {
+		return m.life, m.calls.Done, nil
+	}
+	both, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(m.life, func() { cancel(context.Cause(m.life)) })
+	return both, func() {
+		stop()
+		cancel(nil)
+		m.calls.Done()
+	}, nil
+}
+
+func (m *mailbox) Epoch() uint64         { return m.entry.Epoch }
+func (m *mailbox) Found() protocol.State { return m.entry.Found }
+
+func (m *mailbox) Left() (attrs map[string]string, stats []byte) {
+	return maps.Clone(m.entry.Attrs), slices.Clone(m.entry.Stats)
+}
+
+func (m *mailbox) Publish(ctx context.Context, attrs map[string]string, stats []byte) error {
+	ctx, done, err := m.begin(ctx)
+	if err != nil {
+		return failed("publish", m.id, err)
+	}
+	defer done()
+	return m.entry.Publish(ctx, attrs, stats)
+}
+
+// again does something once more if it came upon a damaged file, which has been
+// replaced.
+func again(do func() error) error {
+	err := do()
+	if errors.Is(err, errDamaged) {
+		err = do()
+	}
+	return err
+}
+
+// limit is what a setting allows: 0 is no limit.
+func limit(n int) int {
+	if n <= 0 {
+		return math.MaxInt
+	}
+	return n
+}

@@ -1,0 +1,123 @@
+package bbolt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/ipcmgr/ipcmgr/internal/corrupt"
+	"github.com/ipcmgr/ipcmgr/internal/disk"
+	bolt "go.etcd.io/bbolt"
+)
+
+// swell is the size in bytes beyond which a file that has become empty is
+// replaced: bolt never gives space back, and writes its list of free pages with
+// each commit.
+const swell = 4 << 20
+
+// maxSequence bounds what a word may say where a file cannot: from there on
+// there are numbers enough for ever.
+const maxSequence = 1 << 62
+
+// createDB makes a file whose messages are numbered from sequence on. It is
+// built under another name: it appears whole or not at all.
+func createDB(box string, durable bool, sequence uint64, sealed bool) error {
+	path := filepath.Join(box, newName)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	o := options(durable)
+	o.OpenFile = func(path string, flag int, mode os.FileMode) (*os.File, error) {
+		f, err := os.OpenFile(path, flag|os.O_CREATE|os.O_EXCL|safely, 0o600)
+		if err == nil {
+			err = f.Chmod(0o600) // whatever the umask
+		}
+		return f, err
+	}
+	db, err := bolt.Open(path, 0o600, o)
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bolt.Tx) error { return newLedger(tx, sequence, sealed) })
+	if err = errors.Join(err, db.Close()); err == nil {
+		err = os.Rename(path, filepath.Join(box, messagesName))
+	}
+	if err != nil {
+		os.Remove(path)
+		return err
+	}
+	if durable {
+		return syncDir(box)
+	}
+	return nil
+}
+
+func syncDir(path string) error {
+	d, err := disk.Real.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// shrink puts an empty file in the place of one that has become empty, which is
+// open. If that fails the old one is as good as before.
+func (f *file) shrink() {
+	var last uint64
+	sealed := false
+	err := f.db.View(func(tx *bolt.Tx) error {
+		l, err := openLedger(tx)
+		if err == nil {
+			last, sealed = l.last(), l.sealed()
+		}
+		return err
+	})
+	if err == nil {
+		f.shut()
+		err = errors.Join(createDB(f.box, f.durable, last, sealed), f.open())
+	}
+	if err != nil {
+		f.notice(fmt.Errorf("the mailbox's file stays as large as it is: %w", err))
+	}
+}
+
+// repair replaces a file that proved to be damaged while it was open.
+func (f *file) repair(cause error) {
+	if f.db != nil {
+		f.shut()
+	}
+	err := f.replace(cause)
+	if err == nil {
+		err = f.open()
+	}
+	if err != nil {
+		f.notice(err)
+	}
+}
+
+// replace sets a damaged file aside, for a person to look at, and puts an empty
+// one in its place that goes on numbering where the old one was.
+func (f *file) replace(cause error) error {
+	err := f.setAside(cause)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, corrupt.ErrFull) {
+		return errors.Join(cause, err)
+	}
+	sequence := min(f.marks.Load(tail), maxSequence)
+	if err := createDB(f.box, f.durable, sequence, false); err != nil {
+		return errors.Join(cause, err)
+	}
+	f.notice(errors.Join(fmt.Errorf("%w; it was set aside in %s and replaced by an empty one", cause, f.aside), err))
+	return nil
+}
+
+func (f *file) setAside(cause error) error {
+	box, err := disk.Real.OpenDir(f.box)
+	if err != nil {
+		return err
+	}
+	defer box.Close()
+	return corrupt.Take(f.aside, box, messagesName, cause)
+}

@@ -1,0 +1,3 @@
+package bbolt
+
+const safely = 0

@@ -1,0 +1,103 @@
+package bbolt
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/ipcmgr/ipcmgr/internal/roster"
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+// store is a handle: the roster with mailboxes.
+type store struct {
+	*roster.Roster
+
+	mu        sync.Mutex
+	closed    bool
+	mailboxes map[*mailbox]bool // connected through this handle
+}
+
+// Connect makes a client.
+func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protocol.Mailbox, error) {
+	m := newMailbox(s, o)
+	entry, err := s.Enter(ctx, o, func(e *roster.Entry) error { return m.enter(ctx, e) })
+	if err != nil {
+		m.dispose()
+		return nil, err
+	}
+	m.entry = entry
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.mailboxes[m] = true
+	}
+	s.mu.Unlock()
+	if closed {
+		m.abandon()
+		return nil, failed("connect", o.ID, protocol.ErrClosed)
+	}
+	return m, nil
+}
+
+func (s *store) forget(m *mailbox) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mailboxes, m)
+}
+
+// Unread counts what a mailbox keeps; nothing where there is none.
+func (s *store) Unread(ctx context.Context, id string) (int, error) {
+	seen, err := s.Look(id)
+	if errors.Is(err, protocol.ErrNoPeer) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, failed("count unread", id, err)
+	}
+	f, err := s.file(seen.Key, "", func(error) {})
+	if err == nil {
+		defer f.close()
+		n := 0
+		count := func(l *ledger) error {
+			n, _ = l.count()
+			return nil
+		}
+		err = again(func() error { return f.read(ctx, count) })
+		if err == nil {
+			return n, nil
+		}
+	}
+	if errors.Is(err, errReplaced) {
+		return 0, nil
+	}
+	return 0, failed("count unread", id, err)
+}
+
+// file opens the use of a mailbox's file, for a client that is called by the
+// bell in the mailbox caller, or for one operation if that is empty.
+func (s *store) file(key, caller string, notice func(error)) (*file, error) {
+	t, err := openTurnstile(s.Path("box"), s.Box(key), caller)
+	if err != nil {
+		return nil, err
+	}
+	return &file{
+		turnstile: t,
+		durable:   s.Settings().Sync,
+		aside:     s.Path("corrupt", key),
+		notice:    notice,
+	}, nil
+}
+
+// Close drops the handle; its mailboxes are left as a crash would leave them.
+func (s *store) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	open := s.mailboxes
+	s.mailboxes = map[*mailbox]bool{}
+	s.mu.Unlock()
+	for m := range open {
+		m.abandon()
+	}
+	return s.Roster.Close()
+}

@@ -1,0 +1,89 @@
+//go:build unix
+
+package unixsocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sendBuffer is what a socket is asked to hold of what its peer has not read.
+// The kernel gives less where its limit is lower.
+const sendBuffer = 1 << 20
+
+// backlog is how many connections may wait to be accepted; the kernel's own
+// limit is often lower.
+const backlog = 4096
+
+// retried calls f until no signal has interrupted it.
+func retried(f func() (int, error)) (int, error) {
+	for {
+		n, err := f()
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+// bind makes a socket that listens at path, where nothing may be.
+func bind(path string) (fd int, err error) {
+	fd, err = newSocket()
+	if err != nil {
+		return -1, fmt.Errorf("socket: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+		}
+	}()
+	// Linux gives the socket's file this mode, less the umask. Elsewhere the
+	// call may fail, and the mode of the directory is the guard until chmod.
+	unix.Fchmod(fd, 0o600)
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return -1, &os.PathError{Op: "bind", Path: path, Err: err}
+	}
+	if err := errors.Join(os.Chmod(path, 0o600), unix.Listen(fd, backlog)); err != nil {
+		os.Remove(path)
+		return -1, fmt.Errorf("listen at %s: %w", path, err)
+	}
+	return fd, nil
+}
+
+// reach connects a socket to the one that listens at path. Only where its
+// backlog is full does it wait, and then it looks at ctx ten times a second:
+// the kernel has no other way to call off a connect.
+func reach(ctx context.Context, path string) (fd int, err error) {
+	fd, err = newSocket()
+	if err != nil {
+		return -1, fmt.Errorf("socket: %w", err)
+	}
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	to := &unix.SockaddrUnix{Name: path}
+	connect := func() (int, error) { return 0, unix.Connect(fd, to) }
+	_, err = retried(connect)
+	if err == unix.EAGAIN {
+		tenth := unix.NsecToTimeval(int64(100 * time.Millisecond))
+		err = errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tenth), unix.SetNonblock(fd, false))
+		for err == nil {
+			if _, err = retried(connect); err != unix.EAGAIN {
+				break
+			}
+			if err = context.Cause(ctx); err == nil {
+				continue
+			}
+		}
+		if err == nil {
+			err = unix.SetNonblock(fd, true)
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
