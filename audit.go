@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
 // Audit compares what each client sent to each other with what became of it.
@@ -95,7 +97,7 @@ func (s *Store) Stats(ctx context.Context) (map[string]Stats, error) {
 			errs = append(errs, &Error{Op: "statistics", Store: s.info.Redacted(), Peer: id, Err: err})
 		}
 	}
-	delete(all, guardID)
+	delete(all, protocol.Guard)
 	return all, errors.Join(errs...)
 }
 

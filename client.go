@@ -260,7 +260,7 @@ func (s *Store) who(hello []byte) (string, error) {
 	if err := s.ser.DecodeContent(hello, &h); err != nil {
 		return "", err
 	}
-	if h.Hello == guardID {
+	if h.Hello == protocol.Guard {
 		return h.Hello, nil
 	}
 	return h.Hello, protocol.CheckID(h.Hello)

@@ -206,7 +206,7 @@ func (c *client) open(m *Message, d *protocol.Delivery) error {
 	if d.From != "" && d.From != from {
 		return fmt.Errorf("it claims to be from %q, but %q sent it", from, d.From)
 	}
-	if err := protocol.CheckID(from); err != nil && from != guardID {
+	if err := protocol.CheckID(from); err != nil && from != protocol.Guard {
 		return fmt.Errorf("sender: %w", err)
 	}
 	if len(env.Content) > c.store.max {

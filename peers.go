@@ -38,7 +38,7 @@ func (s *Store) Peers(ctx context.Context) ([]Peer, error) {
 // peers leaves out the guard, which is no client.
 func (s *Store) peers(ctx context.Context) ([]Peer, uint64, error) {
 	peers, rev, err := s.handle.Peers(ctx)
-	peers = slices.DeleteFunc(peers, func(p Peer) bool { return p.ID == guardID })
+	peers = slices.DeleteFunc(peers, func(p Peer) bool { return p.ID == protocol.Guard })
 	return peers, rev, err
 }
 

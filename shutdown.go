@@ -12,10 +12,6 @@ import (
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
-// guardID is the name under which the owner asks the others to terminate; it
-// is Perl's name for the same, and no client can have it.
-const guardID = "spawn"
-
 // Shutdown ends the store: ErrNotOwner unless this handle owns it. It refuses
 // further clients, signals the processes of the others once if Config.Signal
 // asks for it, asks the active clients to terminate, disconnects those of this
@@ -96,7 +92,7 @@ func (s *Store) Terminate(ctx context.Context) error {
 			to = append(to, p.ID)
 		}
 	}
-	sender := &client{store: s, mb: guard, id: guardID, closing: context.Background()}
+	sender := &client{store: s, mb: guard, id: protocol.Guard, closing: context.Background()}
 	var errs []error
 	for id, err := range sender.sendEach(ctx, to, terminateContent) {
 		if err != nil && !departed(err) {
@@ -141,12 +137,12 @@ func (s *Store) summonGuard(ctx context.Context) (protocol.Mailbox, error) {
 	if s.guard != nil {
 		return s.guard, nil
 	}
-	hello, err := s.ser.AppendContent(nil, map[string]string{"hello": guardID})
+	hello, err := s.ser.AppendContent(nil, map[string]string{"hello": protocol.Guard})
 	if err != nil {
 		return nil, s.wrap("end", err)
 	}
 	guard, err := s.handle.Connect(ctx, protocol.ConnectOptions{
-		ID: guardID, Mode: protocol.Resume, Hello: hello, Who: s.who, Notice: func(error) {},
+		ID: protocol.Guard, Mode: protocol.Resume, Hello: hello, Who: s.who, Notice: func(error) {},
 	})
 	if err != nil {
 		return nil, s.wrap("end", err)
@@ -169,7 +165,7 @@ func (s *Store) dismissGuard(ctx context.Context) error {
 // leaveGuard leaves no record of the guard.
 func leaveGuard(ctx context.Context, guard protocol.Mailbox) error {
 	return guard.Leave(ctx, protocol.Departure{
-		Under: guardID,
+		Under: protocol.Guard,
 		Fold:  func(old []byte) ([]byte, error) { return old, nil },
 	})
 }

@@ -9,6 +9,10 @@ import (
 // MaxID is the longest id in bytes.
 const MaxID = 512
 
+// Guard is the id under which a store's owner says farewell to its clients, as
+// Perl's IPC::Manager has it. CheckID refuses it, Connect and Deliver do not.
+const Guard = "spawn"
+
 // ErrBadID is matched by what CheckID returns.
 const ErrBadID = sentinel("not a client's id")
 
@@ -26,8 +30,8 @@ func CheckID(id string) error {
 		why = "it is not valid UTF-8"
 	case id == "0":
 		why = `"0" is false to Perl`
-	case id == "spawn":
-		why = `"spawn" is the name of the store's guard`
+	case id == Guard:
+		why = "it is the name of the store's guard"
 	case id[0] == '_':
 		why = "it starts with an underscore"
 	case id[0] == '.':

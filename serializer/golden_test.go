@@ -95,7 +95,7 @@ func golden(t *testing.T, s serializer.Serializer) map[string][]byte {
 		"integers": []any{0, -1, 127, 128, 255, 256, -32, -33, -129, 65536, math.MinInt64, uint64(math.MaxUint64)},
 		"floats":   []float64{0.5, -1.25e-7, 1e300}, "booleans": []any{true, false, nil},
 		"object": map[string]any{"x": 1, "nested": map[string]any{"list": []int{}}},
-		"long":   strings.Repeat("0123456789", 7000), "many": make([]bool, 70000),
+		"long":   strings.Repeat("0123456789", 7000), "many": make([]bool, 300),
 	}
 	for stem, v := range contents {
 		b, err := s.AppendContent(nil, v)

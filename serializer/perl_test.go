@@ -70,7 +70,7 @@ func TestPerlMailbox(t *testing.T) {
 		map[string]any{"hello": "world"},
 		[]any{1.0, 2.5, "3", true, nil},
 		"a plain string",
-		map[string]any{"u": "h\u00e9\u20ac\U0001f600", "q": "\"\\/\n\t", "nul": "\x00"},
+		map[string]any{"u": "h\u00e9\u20ac\U0001f600", "q": "\"\\/\n\t\x7f", "nul": "\x00"},
 		map[string]any{"n": []any{0.3, 9007199254740992.0, 0.0, 1e300, "18446744073709551616"}, "t": true, "f": false},
 		map[string]any{"deep": []any{[]any{[]any{[]any{[]any{[]any{[]any{[]any{map[string]any{}}}}}}}}}},
 		map[string]any{"bytes": "\u00ff\u00fe"},

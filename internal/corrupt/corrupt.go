@@ -33,7 +33,7 @@ const ErrFull = sentinel("no room to set it aside, it was dropped")
 // Set keeps data in dir under a name that ends in name, and the reason beside
 // it. dir is made if its parent is there.
 func Set(dir, name string, data []byte, reason error) error {
-	d, err := room(dir, int64(len(data)))
+	d, err := room(disk.Real, dir, int64(len(data)))
 	if err != nil {
 		return err
 	}
@@ -45,15 +45,15 @@ func Set(dir, name string, data []byte, reason error) error {
 	return explain(d, name, reason)
 }
 
-// Take moves what stands under name in from, whatever it is, to dir, and puts
-// the reason beside it. Without room it is removed: a directory stays then if
-// it is not empty.
-func Take(dir string, from disk.Dir, name string, reason error) error {
+// Take moves what stands under name in from, a directory of fsys, to dir, and
+// puts the reason beside it; whatever it is, it is not opened. Without room it
+// is removed: a directory stays then if it is not empty.
+func Take(fsys disk.FS, dir string, from disk.Dir, name string, reason error) error {
 	info, err := from.Stat(name)
 	if err != nil {
 		return err
 	}
-	d, err := room(dir, info.Size)
+	d, err := room(fsys, dir, info.Size)
 	if errors.Is(err, ErrFull) {
 		remove := from.Remove
 		if info.Mode.IsDir() {
@@ -73,8 +73,8 @@ func Take(dir string, from disk.Dir, name string, reason error) error {
 }
 
 // room opens dir if size more bytes may be kept there.
-func room(dir string, size int64) (disk.Dir, error) {
-	d, err := open(dir)
+func room(fsys disk.FS, dir string, size int64) (disk.Dir, error) {
+	d, err := open(fsys, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -101,12 +101,12 @@ func room(dir string, size int64) (disk.Dir, error) {
 }
 
 // open opens dir, and makes it first if need be.
-func open(dir string) (disk.Dir, error) {
-	d, err := disk.Real.OpenDir(dir)
+func open(fsys disk.FS, dir string) (disk.Dir, error) {
+	d, err := fsys.OpenDir(dir)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return d, err
 	}
-	parent, err := disk.Real.OpenDir(filepath.Dir(dir))
+	parent, err := fsys.OpenDir(filepath.Dir(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func open(dir string) (disk.Dir, error) {
 	if err := parent.Mkdir(filepath.Base(dir)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	return disk.Real.OpenDir(dir)
+	return fsys.OpenDir(dir)
 }
 
 // stamped makes a name that is new, sorts by time, and fits with its reason's.

@@ -1,6 +1,7 @@
 package dirwatch
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -51,6 +52,24 @@ func told(t *testing.T, w *Watcher) {
 	case <-w.Events():
 	case <-time.After(20 * time.Second):
 		t.Fatalf("the change of %s was not told", w.path)
+	}
+}
+
+// settled waits until a directory that was lost is watched again and takes the
+// event that came of it, so that the next one is about something else.
+func settled(t *testing.T, w *Watcher) {
+	t.Helper()
+	watched := func() bool {
+		shared.table.Lock()
+		defer shared.table.Unlock()
+		return w.Polling() || shared.dirs[w.path].rearm == nil
+	}
+	for deadline := time.Now().Add(20 * time.Second); !watched(); runtime.Gosched() {
+		require.True(t, time.Now().Before(deadline), "%s is not watched again", w.path)
+	}
+	select {
+	case <-w.Events():
+	default:
 	}
 }
 
@@ -163,11 +182,11 @@ func TestRecreated(t *testing.T) {
 			told(t, w)
 			require.NoError(t, os.Mkdir(dir, 0o700))
 			told(t, w)
+			settled(t, w)
 			file := filepath.Join(dir, "a")
 			write(t, file)
 			told(t, w)
 			require.NoError(t, os.Remove(file))
-			until(t, w, "the file's end", func() bool { return true })
 		}
 		require.NoError(t, os.Rename(dir, dir+"2"))
 		told(t, w)
@@ -210,7 +229,7 @@ func TestChurn(t *testing.T) {
 		}
 		for range 4 {
 			watchers.Go(func() {
-				for range 25 {
+				for range 8 {
 					w, err := Watch(dir, nil)
 					if err != nil {
 						t.Error(err)
@@ -265,4 +284,24 @@ func TestErrorTellsAll(t *testing.T) {
 	n.Errors <- fsnotify.ErrEventOverflow
 	told(t, first)
 	told(t, second)
+}
+
+// A user has few inotify instances. Where there is none left, the directory is
+// looked at in turn, and a later Watch is one of the system's again.
+func TestNoInstanceLeft(t *testing.T) {
+	none := errors.New("too many open files")
+	shared.open = func() (*fsnotify.Watcher, error) { return nil, none }
+	t.Cleanup(func() { shared.open = fsnotify.NewWatcher })
+	var notices []error
+	dir := t.TempDir()
+	w, err := Watch(dir, func(err error) { notices = append(notices, err) })
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.Close()) })
+	require.True(t, w.Polling())
+	require.Len(t, notices, 1)
+	require.ErrorIs(t, notices[0], none)
+	write(t, filepath.Join(dir, "a"))
+	told(t, w)
+	shared.open = fsnotify.NewWatcher
+	require.False(t, watch(t, dir).Polling())
 }

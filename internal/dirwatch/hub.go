@@ -1,8 +1,6 @@
 package dirwatch
 
 import (
-	"errors"
-	"os"
 	"path/filepath"
 	"sync"
 
@@ -15,6 +13,8 @@ import (
 // takes them must never wait for a call into fsnotify to end. Hence two locks:
 // change is held over such calls, table is not, and deliver takes only table.
 type hub struct {
+	open func() (*fsnotify.Watcher, error)
+
 	change sync.Mutex
 	notify *fsnotify.Watcher // nil without watchers
 	ended  chan struct{}     // closed when deliver has returned
@@ -30,14 +30,14 @@ type dir struct {
 	again    bool   // it was lost again since rearm last tried
 }
 
-var shared = hub{dirs: map[string]*dir{}}
+var shared = hub{open: fsnotify.NewWatcher, dirs: map[string]*dir{}}
 
 // add makes the system watch w's directory. An error leaves nothing behind.
 func (h *hub) add(w *Watcher) error {
 	h.change.Lock()
 	defer h.change.Unlock()
 	if h.notify == nil {
-		n, err := fsnotify.NewWatcher()
+		n, err := h.open()
 		if err != nil {
 			return err
 		}
@@ -60,19 +60,15 @@ func (h *hub) add(w *Watcher) error {
 func (h *hub) remove(w *Watcher) error {
 	h.change.Lock()
 	last, lost := h.leave(w)
-	var err error
 	if last {
-		err = h.notify.Remove(w.path)
-		// The directory is gone or going, and its watch with it. The kernel may
-		// be ahead of fsnotify in that, which then reports the kernel's error.
-		if _, statErr := os.Stat(w.path); errors.Is(err, fsnotify.ErrNonExistentWatch) || statErr != nil || lost != nil {
-			err = nil
-		}
+		// This fails where the directory has gone and taken the watch with it,
+		// which is as good.
+		_ = h.notify.Remove(w.path)
 	}
-	err = errors.Join(err, h.closeIfIdle())
+	err := h.closeIfIdle()
 	h.change.Unlock()
 	if lost != nil {
-		lost.stop() // takes change itself
+		lost.stop() // which may be waiting for change
 	}
 	return err
 }

@@ -150,7 +150,7 @@ func TestSealRefusesNewAndWaitingSenders(t *testing.T) {
 	k.Seal()
 	require.ErrorIs(t, result(t, done), protocol.ErrPeerGone)
 	require.ErrorIs(t, v.Admit(t.Context(), 10, 100, false), protocol.ErrPeerGone)
-	require.True(t, v.Sealed())
+	require.False(t, v.Open())
 }
 
 func TestOverdueSuspensionIsGone(t *testing.T) {

@@ -81,11 +81,7 @@ func (k *Keeper) Wait(ctx context.Context) error {
 	// then the count looked at. One of the two sees the other.
 	k.words.Store(wordAsleep, 1)
 	defer k.words.Store(wordAsleep, 0)
-	// A reader that sleeps on a part of its messages does not acknowledge, so
-	// it may never come below the mark that those who wait have set.
-	if k.words.Load(wordWant) != 0 {
-		k.wake()
-	}
+	k.Rest()
 	for {
 		if calls := k.words.Load(wordCalls); calls != k.heard {
 			k.heard = calls
@@ -94,6 +90,15 @@ func (k *Keeper) Wait(ctx context.Context) error {
 		if err := k.bell.Wait(ctx); err != nil {
 			return err
 		}
+	}
+}
+
+// Rest is for a reader that is about to sleep, in Wait or elsewhere: one that
+// sleeps on a part of its messages does not acknowledge, so it may never come
+// below the mark that those who wait for room have set. They look again.
+func (k *Keeper) Rest() {
+	if k.words.Load(wordWant) != 0 {
+		k.wake()
 	}
 }
 

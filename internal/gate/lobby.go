@@ -81,7 +81,7 @@ func (l *Lobby) hear() {
 		l.mu.Unlock()
 
 		err := l.bell.Wait(ctx)
-		ended := ctx.Err() != nil
+		ended := err != nil && ctx.Err() != nil
 		stop()
 		if ended {
 			continue // the last one left; another may have come

@@ -35,9 +35,12 @@ func Visit(box string, l *Lobby) (*Visitor, error) {
 	return &Visitor{box: box, lobby: l, words: w}, nil
 }
 
-// Sealed says whether the gate refuses everybody, for good as far as this
-// visitor is concerned: a successor of the peer may have another gate.
+// Sealed says whether the gate refuses everybody.
 func (v *Visitor) Sealed() bool { return v.words.Load(wordState) == stateSealed }
+
+// Open says whether the peer has neither suspended nor sealed. If not, its id
+// may have another gate by now, and the caller looks for it.
+func (v *Visitor) Open() bool { return v.words.Load(wordState) == stateOpen }
 
 // Admit returns nil when the mailbox holds less than maxMsgs messages and
 // maxBytes bytes: what is handed in next may exceed these once. Otherwise it

@@ -21,34 +21,44 @@ var unfinished = regexp.MustCompile(`^` + regexp.QuoteMeta(Dot) + `-[a-z0-9]{8}$
 
 func unfinishedName() string { return Dot + "-" + strings.ToLower(rand.Text()[:8]) }
 
-// built is a store that was just made.
-type built struct {
-	own *ownership // nil: it has no owner
-}
-
-// discard gives up the ownership of a store that cannot be used; it is dead
-// then, and collected or cleared as such.
-func (b *built) discard(dot string) {
-	if b.own != nil {
-		b.own.presence.leave(dot)
-	}
-}
-
-// build makes the dot directory of a store under another name, with this
-// process present in it if it is owned, and renames it into place.
-func (k *Kind) build(dir disk.Dir, h head, owned bool) (b *built, err error) {
-	b = &built{}
+// build makes the dot directory of a store under another name and renames it
+// into place. If it is owned, this process is present in it before anybody can
+// see it.
+func (k *Kind) build(dir disk.Dir, h head, owned bool) (*ownership, error) {
 	name := unfinishedName()
-	path := filepath.Join(dir.Path(), name)
 	if err := dir.Mkdir(name); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			b.discard(path)
-			err = errors.Join(err, os.RemoveAll(path))
+	own, err := k.furnish(dir, name, h, owned)
+	if err == nil {
+		err = dir.Rename(name, dir, Dot)
+		if _, statErr := dir.Stat(Dot); err != nil && statErr == nil {
+			err = fmt.Errorf("%w: %s", protocol.ErrStoreExists, dir.Path())
 		}
-	}()
+	}
+	if err != nil {
+		path := filepath.Join(dir.Path(), name)
+		own.discard(path)
+		return nil, errors.Join(err, os.RemoveAll(path))
+	}
+	if h.Settings.Sync {
+		if err := dir.Sync(); err != nil {
+			return nil, errors.Join(err, demolish(dir.Path(), own))
+		}
+	}
+	return own, nil
+}
+
+// demolish removes a store that came to nothing after it was in place.
+func demolish(route string, own *ownership) error {
+	dot, ruin := filepath.Join(route, Dot), filepath.Join(route, unfinishedName())
+	own.discard(dot)
+	return errors.Join(os.Rename(dot, ruin), os.RemoveAll(ruin))
+}
+
+// furnish puts into a store what belongs there. The ownership is of use, or to
+// be discarded, after an error as well.
+func (k *Kind) furnish(dir disk.Dir, name string, h head, owned bool) (own *ownership, err error) {
 	dot, err := dir.Sub(name)
 	if err != nil {
 		return nil, err
@@ -65,35 +75,20 @@ func (k *Kind) build(dir disk.Dir, h head, owned bool) (b *built, err error) {
 	}
 	defer tmp.Close()
 	if owned {
-		p, err := appear(path)
+		p, err := appear(filepath.Join(dir.Path(), name))
 		if err != nil {
 			return nil, err
 		}
-		b.own = newOwnership(p)
-		if err := b.own.write(dot, tmp, h.Settings.Sync); err != nil {
-			return nil, err
+		own = newOwnership(p)
+		if err := own.write(dot, tmp, h.Settings.Sync); err != nil {
+			return own, err
 		}
 	}
 	data, err := json.Marshal(h)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = disk.WriteFile(dot, tmp, "store", data, h.Settings.Sync)
 	}
-	if err := disk.WriteFile(dot, tmp, "store", data, h.Settings.Sync); err != nil {
-		return nil, err
-	}
-	if err := dir.Rename(name, dir, Dot); err != nil {
-		if _, statErr := dir.Stat(Dot); statErr == nil {
-			err = fmt.Errorf("%w: %s", protocol.ErrStoreExists, dir.Path())
-		}
-		return nil, err
-	}
-	if h.Settings.Sync {
-		if err := dir.Sync(); err != nil {
-			path = filepath.Join(dir.Path(), Dot)
-			return nil, err
-		}
-	}
-	return b, nil
+	return own, err
 }
 
 // abandoned is how old an unfinished store must be to be taken for that of a

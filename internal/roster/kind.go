@@ -87,16 +87,15 @@ func (k *Kind) spawnIn(route string, s protocol.Settings, made bool) (*Roster, e
 		}
 	}
 	k.clear(filepath.Clean(route))
-	b, err := k.build(dir, head{Version: version, Protocol: k.Protocol, Settings: s, Made: made}, true)
+	own, err := k.build(dir, head{Version: version, Protocol: k.Protocol, Settings: s, Made: made}, true)
 	if err != nil {
 		return nil, err
 	}
 	r, err := k.open(route)
 	if err != nil {
-		b.discard(filepath.Join(filepath.Clean(route), Dot))
-		return nil, err
+		return nil, errors.Join(err, demolish(dir.Path(), own))
 	}
-	r.own = b.own
+	r.own = own
 	return r, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/internal/process"
@@ -44,6 +43,13 @@ func (o *ownership) write(dot, tmp disk.Dir, sync bool) error {
 		return err
 	}
 	return disk.WriteFile(dot, tmp, "owner", data, sync)
+}
+
+// discard gives up that of a store which came to nothing.
+func (o *ownership) discard(dot string) {
+	if o != nil {
+		o.presence.leave(dot)
+	}
 }
 
 // owner reads who owns the store; nil if nobody does, or the file is none that
@@ -135,10 +141,6 @@ func (r *Roster) Disown(ctx context.Context) error {
 	return r.fail(ctx, "disown", "", err)
 }
 
-// patience bounds how long a handle that closes waits for the store's lock,
-// which a process that was stopped may hold.
-const patience = 5 * time.Second
-
 func (r *Roster) disown(ctx context.Context) error {
 	r.mu.Lock()
 	never := r.own == nil
@@ -146,8 +148,6 @@ func (r *Roster) disown(ctx context.Context) error {
 	if never {
 		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the lock of %s was not free for %v", r.route, patience))
-	defer cancel()
 	err := r.locked(ctx, func() error {
 		o, err := r.owner()
 		if err != nil || !r.owns(o) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/internal/filelock"
@@ -108,6 +109,10 @@ func (r *Roster) fail(ctx context.Context, op, peer string, err error) error {
 	return r.kind.fail(ctx, op, peer, err)
 }
 
+// patience bounds how long a handle that closes waits for the store's lock,
+// which a process that was stopped may hold.
+const patience = 5 * time.Second
+
 // Close drops the handle. Clients that are still connected through it are left
 // as a crash would leave them, and an owned store loses its owner.
 func (r *Roster) Close() error {
@@ -125,7 +130,9 @@ func (r *Roster) Close() error {
 	for e := range entries {
 		e.Abandon()
 	}
-	err := r.disown(context.Background())
+	ctx, cancel := context.WithTimeoutCause(context.Background(), patience, fmt.Errorf("the lock of %s was not free for %v", r.route, patience))
+	defer cancel()
+	err := r.disown(ctx)
 	if errors.Is(err, protocol.ErrNoStore) {
 		err = nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -101,7 +100,7 @@ func (m *mailbox) take(ctx context.Context, ds []protocol.Delivery) (int, error)
 		ds[i] = protocol.Delivery{
 			Data:        h.data[i],
 			Tag:         n,
-			Redelivered: n <= m.doubted || slices.Contains(m.lined, n),
+			Redelivered: n <= m.doubted || m.back[n],
 		}
 	}
 	m.mu.Unlock()
@@ -151,15 +150,17 @@ func (m *mailbox) haul(l *ledger, max int) *haul {
 	}
 	if !full {
 		end := l.from(m.next, func(n uint64, data []byte) bool {
-			if !slices.Contains(m.lined, n) && !add(n, data) {
+			if !m.back[n] && !add(n, data) {
 				return false
 			}
 			h.next = n + 1
 			return true
 		})
 		if end {
-			// The file is held: nobody is between the word and the commit.
-			h.looked = m.own.marks.Load(tail)
+			// The file is held, so nobody is between the word and the commit:
+			// what the word says beyond the last message came to nothing.
+			h.looked = l.last()
+			m.own.marks.Store(tail, h.looked)
 			m.recount(h)
 		}
 	}

@@ -42,10 +42,10 @@ type file struct {
 	since time.Time      // when it was taken
 	ended time.Time      // when the last operation ended
 	brisk bool           // the last operation followed one closely
-	alarm *time.Timer    // hands the file over at the end of its turn; nil: not set
+	alarm *time.Timer    // set when somebody waits in this turn: ends it
 }
 
-// hold takes the file and opens it, unless that is so. The caller leads.
+// hold takes the file, unless it is held. The caller leads.
 func (f *file) hold(ctx context.Context) error {
 	if f.lock != nil {
 		if f.there() {
@@ -59,10 +59,6 @@ func (f *file) hold(ctx context.Context) error {
 		return err
 	}
 	f.lock, f.since = lock, time.Now()
-	if err := f.open(); err != nil {
-		f.giveBack()
-		return err
-	}
 	return nil
 }
 
@@ -89,17 +85,7 @@ func (f *file) settle() {
 	case !busy, f.wanted() && kept >= turn:
 		f.giveBack()
 	case f.wanted() && f.alarm == nil:
-		f.alarm = time.AfterFunc(turn-kept, f.ring)
-	}
-}
-
-// ring hands the file over at the end of its turn.
-func (f *file) ring() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.alarm = nil
-	if !f.leading {
-		f.settle()
+		f.alarm = time.AfterFunc(turn-kept, f.called)
 	}
 }
 

@@ -83,7 +83,11 @@ func (f *file) withdraw(j *job) bool {
 // and passes the lead on.
 func (f *file) run(j *job) {
 	batch := []*job{j}
-	if j.err = f.hold(j.ctx); j.err == nil {
+	j.err = f.hold(j.ctx)
+	if j.err == nil && f.db == nil {
+		j.err = f.open()
+	}
+	if j.err == nil {
 		f.mu.Lock()
 		batch = append(batch, f.queue...)
 		f.queue = nil
@@ -137,7 +141,9 @@ func (f *file) alone(ctx context.Context, do func() error) error {
 	f.mu.Unlock()
 	err := f.hold(ctx)
 	if err == nil {
-		f.shut()
+		if f.db != nil {
+			f.shut()
+		}
 		err = do()
 	}
 	f.mu.Lock()

@@ -2,6 +2,7 @@ package bbolt
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -63,20 +64,9 @@ func (m *mailbox) close() bool {
 	return true
 }
 
-// suspend leaves the mailbox to a successor: what was put back is lined up
-// before what an earlier holder had put back and nobody has acknowledged.
+// suspend leaves the mailbox to a successor.
 func (m *mailbox) suspend(ctx context.Context, d protocol.Departure) error {
-	var line []uint64
-	for _, b := range d.Back {
-		if m.holds(b.Tag) {
-			line = append(line, b.Tag)
-		}
-	}
-	for _, n := range m.lined {
-		if !slices.Contains(line, n) {
-			line = append(line, n)
-		}
-	}
+	line := m.lineUp(d.Back)
 	err := again(func() error {
 		return m.own.write(ctx, func(l *ledger) error {
 			if err := l.setLine(line); err != nil {
@@ -97,6 +87,25 @@ func (m *mailbox) suspend(ctx context.Context, d protocol.Departure) error {
 	}
 	m.keeper.Suspend(d.Until)
 	return nil
+}
+
+// lineUp orders what comes before everything else: what is put back now, then
+// what an earlier holder had put back and nobody has acknowledged.
+func (m *mailbox) lineUp(back []protocol.Delivery) (line []uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range back {
+		if _, ok := m.out[d.Tag]; ok {
+			delete(m.out, d.Tag)
+			line = append(line, d.Tag)
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(m.out)) {
+		if m.back[n] {
+			line = append(line, n)
+		}
+	}
+	return append(line, m.line...)
 }
 
 // remove leaves nothing. Those who wait for the file find that it is gone.

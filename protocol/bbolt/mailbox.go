@@ -42,12 +42,12 @@ type mailbox struct {
 	acking int            // Acks under way, whose messages are not in out
 
 	// What follows is used by one Fetch at a time, and by Leave.
-	next    uint64   // where to read on
-	looked  uint64   // up to here there is nothing more to read
-	line    []uint64 // put back by a predecessor and not fetched yet, in order
-	lined   []uint64 // put back by a predecessor, fetched or not
-	doubted uint64   // up to here a holder that crashed may have handed out
-	handed  uint64   // up to here this holder has handed out
+	next    uint64          // where to read on
+	looked  uint64          // up to here there is nothing more to read
+	line    []uint64        // put back by a predecessor and not fetched yet, in order
+	back    map[uint64]bool // put back by a predecessor, fetched or not
+	doubted uint64          // up to here a holder that crashed may have handed out
+	handed  uint64          // up to here this holder has handed out
 }
 
 func newMailbox(s *store, o protocol.ConnectOptions) *mailbox {
@@ -78,6 +78,9 @@ func (m *mailbox) enter(ctx context.Context, e *roster.Entry) error {
 	}
 	if err == nil {
 		err = m.open(box, e.Key)
+	}
+	if err == nil {
+		err = m.own.inspect(ctx)
 	}
 	if err == nil {
 		err = again(func() error { return m.takeUp(ctx, e, lost) })
@@ -128,7 +131,10 @@ func (m *mailbox) takeUp(ctx context.Context, e *roster.Entry, lost bool) error 
 	if err != nil {
 		return err
 	}
-	m.lined = m.line
+	m.back = map[uint64]bool{}
+	for _, n := range m.line {
+		m.back[n] = true
+	}
 	m.doubted, m.handed = marks.Load(doubted), marks.Load(handed)
 	if m.own.durable {
 		if err := syncMarks(m.own.box); err != nil {

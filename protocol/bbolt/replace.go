@@ -1,11 +1,13 @@
 package bbolt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/internal/disk"
@@ -113,11 +115,39 @@ func (f *file) replace(cause error) error {
 	return nil
 }
 
+// inspect replaces a file that could end the process that uses it.
+func (f *file) inspect(ctx context.Context) error {
+	return f.alone(ctx, func() error {
+		err := f.open()
+		if err == nil {
+			err = f.inspectOpen()
+		}
+		if f.db != nil {
+			f.shut()
+		}
+		if errors.Is(err, errDamaged) {
+			err = f.replace(err)
+		}
+		return err
+	})
+}
+
+// inspectOpen takes it for damage if bolt panics.
+func (f *file) inspectOpen() (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errDamaged, r)
+		}
+	}()
+	return sound(f.db)
+}
+
 func (f *file) setAside(cause error) error {
 	box, err := disk.Real.OpenDir(f.box)
 	if err != nil {
 		return err
 	}
 	defer box.Close()
-	return corrupt.Take(f.aside, box, messagesName, cause)
+	return corrupt.Take(disk.Real, f.aside, box, messagesName, cause)
 }

@@ -52,14 +52,22 @@ func (c *client) read(ds []protocol.Delivery) []letter {
 	return ls
 }
 
-// expect fetches count letters, notes them in g and acknowledges them.
+// expect fetches count letters and notes them in g, acknowledging each lot
+// before it asks for more.
 func (c *client) expect(g *ledger, count int) {
 	c.s.Helper()
-	ds := c.fetch(count)
-	for _, l := range c.read(ds) {
-		c.s.must(g.note(l), c.id)
+	for count > 0 {
+		ds := make([]protocol.Delivery, count)
+		n, err := c.Fetch(c.s.ctx, ds, true)
+		if n == 0 || err != nil {
+			c.s.Fatalf("%s: fetch, with %d still to come: %d, %v", c.id, count, n, err)
+		}
+		for _, l := range c.read(ds[:n]) {
+			c.s.must(g.note(l), c.id)
+		}
+		c.ack(ds[:n])
+		count -= n
 	}
-	c.ack(ds)
 }
 
 func (c *client) ack(ds []protocol.Delivery) {

@@ -72,7 +72,10 @@ func receiversAreKilled(s *scene) {
 	for range *kills {
 		b.tell(order{Op: "consume", Batch: 1 + rand.IntN(20)})
 		for range 5 + rand.IntN(60) {
-			r, _ := b.hear()
+			r, ok := b.hear()
+			if !ok || r.Done {
+				s.Fatalf("the receiver stopped: %s", r.Err)
+			}
 			t.note(s, r)
 		}
 		b.kill()
@@ -113,9 +116,6 @@ func (t *tally) crash(accepted int) {
 
 func (t *tally) note(s *scene, r report) {
 	s.Helper()
-	if r.Err != "" {
-		s.Fatalf("the receiver stopped: %s", r.Err)
-	}
 	for _, l := range r.Letters {
 		switch {
 		case t.began && l.Seq != t.next:

@@ -89,14 +89,16 @@ func (s *scene) spawn(route string, settings protocol.Settings) protocol.Store {
 // last, so that nobody can take a temporary one for dead in between.
 func (s *scene) strike(st protocol.Store, stood bool) {
 	defer st.Close()
+	ctx, cancel := context.WithTimeoutCause(context.Background(), hang, errHang)
+	defer cancel()
 	route := st.Route()
-	last, err := s.h.Protocol.Open(s.ctx, route)
+	last, err := s.h.Protocol.Open(ctx, route)
 	if err == nil {
-		s.must(last.Own(s.ctx, true), "own by force")
-		s.must(last.Unspawn(s.ctx), "unspawn")
+		s.must(last.Own(ctx, true), "own by force")
+		s.must(last.Unspawn(ctx), "unspawn")
 		s.must(last.Close(), "close an unspawned store")
 	}
-	_, err = s.h.Protocol.Open(s.ctx, route)
+	_, err = s.h.Protocol.Open(ctx, route)
 	s.wantErr(err, protocol.ErrNoStore, "open after unspawn")
 	if !filepath.IsAbs(route) {
 		return

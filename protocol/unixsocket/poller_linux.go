@@ -28,6 +28,7 @@ type poller struct {
 	epfd   int
 	woken  atomic.Bool
 	events [64]unix.EpollEvent
+	found  int // of events, by wait, for the next ready
 	fds    []int
 }
 
@@ -68,15 +69,21 @@ func (p *poller) remove(fd int) {
 // ready lists, without waiting, sockets that can be read. The list is valid
 // until the next call.
 func (p *poller) ready() []int {
-	n, err := retried(func() (int, error) { return unix.EpollWait(p.epfd, p.events[:], 0) })
+	if p.found == 0 {
+		p.look()
+	}
 	p.fds = p.fds[:0]
-	for i := range max(n, 0) {
-		p.fds = append(p.fds, int(p.events[i].Fd))
+	for _, e := range p.events[:p.found] {
+		p.fds = append(p.fds, int(e.Fd))
 	}
-	if err != nil {
-		return nil
-	}
+	p.found = 0
 	return p.fds
+}
+
+func (p *poller) look() bool {
+	n, err := retried(func() (int, error) { return unix.EpollWait(p.epfd, p.events[:], 0) })
+	p.found = max(n, 0)
+	return n > 0 || err != nil
 }
 
 // clear takes back a wake that is there. After it, look at what a wake may be
@@ -90,13 +97,16 @@ func (p *poller) clear() {
 // wait blocks until a socket may be readable or wake has been called since
 // clear. It may return early.
 func (p *poller) wait() {
+	if p.found > 0 {
+		return
+	}
 	first := true
 	err := p.raw.Read(func(uintptr) bool {
 		if !first {
 			return true // the caller looks at the likeliest socket before it asks for the list
 		}
 		first = false
-		return polled(p.epfd, unix.POLLIN)
+		return p.look()
 	})
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		// A wake may set its deadline after clear has seen its mark.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 
 	"github.com/ipcmgr/ipcmgr/serializer"
 	"github.com/ipcmgr/ipcmgr/serializer/internal/strictjson"
@@ -76,13 +77,12 @@ func appendGeneral(dst []byte, v any) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	var buf bytes.Buffer
-	e := json.NewEncoder(&buf)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	std := encoders.Get().(*encoder)
+	defer std.release()
+	if err := std.Encode(v); err != nil {
 		return dst, fmt.Errorf("json: content of type %T: %w", v, err)
 	}
-	made := bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})
+	made := bytes.TrimSuffix(std.buf.Bytes(), []byte{'\n'})
 	switch {
 	case foreign:
 		return appendForeign(dst, made)
@@ -93,6 +93,27 @@ func appendGeneral(dst []byte, v any) ([]byte, error) {
 	}
 	out, err := strictjson.AppendASCII(dst, made)
 	return whole(dst, out, err)
+}
+
+// encoder is encoding/json's, with the buffer it writes to.
+type encoder struct {
+	buf bytes.Buffer
+	*json.Encoder
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := &encoder{}
+	e.Encoder = json.NewEncoder(&e.buf)
+	e.SetEscapeHTML(false)
+	return e
+}}
+
+// release gives e back, unless it would keep much memory.
+func (e *encoder) release() {
+	if e.buf.Cap() <= 64<<10 {
+		e.buf.Reset()
+		encoders.Put(e)
+	}
 }
 
 // mended says whether encoding/json has replaced bytes that were not UTF-8. It

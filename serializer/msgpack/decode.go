@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"strconv"
 )
@@ -196,69 +195,6 @@ func settle(v reflect.Value, null bool) (reflect.Value, any) {
 	}
 }
 
-func setNumber(v reflect.Value, k kind, n uint64) error {
-	floating := k == float32s || k == float64s
-	switch {
-	case v.CanFloat():
-		f := number(k, n)
-		if v.OverflowFloat(f) {
-			break
-		}
-		v.SetFloat(f)
-		return nil
-	case v.Type() == numberType:
-		v.SetString(numberText(k, n))
-		return nil
-	case floating:
-		// encoding/json writes a float without a fraction as an integer.
-		f := float(k, n)
-		if f != math.Trunc(f) || f < math.MinInt64 || f >= math.MaxUint64 {
-			break
-		}
-		if f < 0 {
-			return setNumber(v, negative, uint64(int64(f)))
-		}
-		return setNumber(v, positive, uint64(f))
-	case v.CanInt():
-		i := int64(n)
-		if k == positive && n > math.MaxInt64 || v.OverflowInt(i) {
-			break
-		}
-		v.SetInt(i)
-		return nil
-	case v.CanUint():
-		if k == negative || v.OverflowUint(n) {
-			break
-		}
-		v.SetUint(n)
-		return nil
-	default:
-		return misfit(k, v)
-	}
-	return fmt.Errorf("%s does not fit %s", numberText(k, n), v.Type())
-}
-
-// number returns what encoding/json makes of a number in an any.
-func number(k kind, n uint64) float64 {
-	switch k {
-	case positive:
-		return float64(n)
-	case negative:
-		return float64(int64(n))
-	}
-	return float(k, n)
-}
-
-func numberText(k kind, n uint64) string {
-	switch k {
-	case positive:
-		return strconv.FormatUint(n, 10)
-	case negative:
-		return strconv.FormatInt(int64(n), 10)
-	}
-	return strconv.FormatFloat(float(k, n), 'g', -1, 64)
-}
-
 func (r *reader) slice(v reflect.Value, n int) error {
 	if v.Cap() < n || v.IsNil() {
 		v.Set(reflect.MakeSlice(v.Type(), n, n))
@@ -294,13 +230,14 @@ func (r *reader) mapping(v reflect.Value, n int) error {
 	if v.IsNil() {
 		v.Set(reflect.MakeMap(t))
 	}
+	key, value := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
 	for range n {
+		key.SetZero()
+		value.SetZero()
 		_, size := r.head()
-		key := reflect.New(t.Key()).Elem()
 		if err := setKey(key, string(r.take(size))); err != nil {
 			return err
 		}
-		value := reflect.New(t.Elem()).Elem()
 		if err := r.value(value); err != nil {
 			return err
 		}

@@ -201,18 +201,7 @@ func String(d []byte, i int) (end int, escaped bool, err error) {
 	}
 	i++
 	for {
-		// Eight bytes at a time, to the first that is a quote, a backslash, a
-		// control character or not ASCII.
-		for i+8 <= len(d) {
-			x := binary.LittleEndian.Uint64(d[i:])
-			quote, slash := x^ones*'"', x^ones*'\\'
-			special := ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*' ')&^x | x) & highs
-			if special != 0 {
-				i += bits.TrailingZeros64(special) / 8
-				break
-			}
-			i += 8
-		}
+		i += plainASCII(d[i:])
 		if i >= len(d) {
 			return i, escaped, Corrupt(i, "a string without an end")
 		}
@@ -228,8 +217,6 @@ func String(d []byte, i int) (end int, escaped bool, err error) {
 			i += n
 		case c < ' ':
 			return i, escaped, Corrupt(i, "a control character in a string")
-		case c < utf8.RuneSelf:
-			i++
 		default:
 			r, n := utf8.DecodeRune(d[i:])
 			if r == utf8.RuneError && n == 1 {
@@ -238,6 +225,26 @@ func String(d []byte, i int) (end int, escaped bool, err error) {
 			i += n
 		}
 	}
+}
+
+// plainASCII returns how many bytes at the front of d are neither a quote, nor
+// a backslash, nor a control character, nor beyond ASCII.
+func plainASCII(d []byte) int {
+	i := 0
+	for i+8 <= len(d) {
+		x := binary.LittleEndian.Uint64(d[i:])
+		quote, slash := x^ones*'"', x^ones*'\\'
+		special := ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*' ')&^x | x) & highs
+		if special != 0 {
+			// The lowest bit is exact; those above may be carries.
+			return i + bits.TrailingZeros64(special)/8
+		}
+		i += 8
+	}
+	for i < len(d) && d[i] >= ' ' && d[i] < utf8.RuneSelf && d[i] != '"' && d[i] != '\\' {
+		i++
+	}
+	return i
 }
 
 // escape returns the length of the escape at the front of d, a surrogate pair

@@ -17,8 +17,15 @@ const hexDigits = "0123456789abcdef"
 // take any other byte for a character of its own.
 func AppendString[T string | []byte](dst []byte, s T) ([]byte, error) {
 	dst = append(dst, '"')
-	from := 0
-	for i := 0; i < len(s); {
+	// Most text needs no escapes: it is copied at once, and looked at there.
+	start := len(dst)
+	dst = append(dst, s...)
+	from := plainASCII(dst[start:])
+	if from == len(s) {
+		return append(dst, '"'), nil
+	}
+	dst = dst[:start+from]
+	for i := from; i < len(s); {
 		c := s[i]
 		if c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
 			i++

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,6 +21,7 @@ type conn struct {
 	mu     sync.RWMutex // held exclusively to close fd, so that nobody uses one that is closed
 	fd     int
 	closed bool
+	broken atomic.Bool // nothing more can be sent
 
 	// over ends when the connection does.
 	over context.Context
@@ -30,6 +32,8 @@ type conn struct {
 	epoch   uint64
 	counted bool // the peer counts at our gate what it sends
 	past    bool // of an earlier life of the peer: nothing is sent to it
+	serial  int  // grows from one connection of the mailbox to the next
+	spent   bool // read to the end, and kept for writing
 	pid     int  // from the credentials, as soon as there are any
 
 	in stream
@@ -68,6 +72,7 @@ func (c *conn) send(p []byte) (int, error) {
 	}
 	n, err := retried(func() (int, error) { return unix.Write(c.fd, p) })
 	if err == unix.EPIPE || err == unix.ECONNRESET {
+		c.broken.Store(true)
 		err = errBroken
 	}
 	return max(n, 0), err
@@ -128,6 +133,12 @@ func (c *conn) shut(how int) {
 	if !c.closed {
 		unix.Shutdown(c.fd, how)
 	}
+}
+
+// cut ends sending, so that the peer drops a frame that is written in part.
+func (c *conn) cut() {
+	c.broken.Store(true)
+	c.shut(unix.SHUT_WR)
 }
 
 // close frees the descriptor.

@@ -3,6 +3,7 @@
 package unixsocket
 
 import (
+	"math"
 	"sync"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -31,6 +32,7 @@ type inbox struct {
 	free   []uint32 // places in it
 
 	count, bytes int // unacknowledged
+	sealed       bool
 	spare        []*slab
 	stalled      []*conn // not read because of too much
 }
@@ -44,6 +46,10 @@ type handed struct {
 func (b *inbox) push(from string, frames [][]byte, s *slab) (size int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.add(from, frames, s)
+}
+
+func (b *inbox) add(from string, frames [][]byte, s *slab) (size int) {
 	for _, f := range frames {
 		b.ready = append(b.ready, message{from, f, s})
 		size += len(f)
@@ -54,6 +60,23 @@ func (b *inbox) push(from string, frames [][]byte, s *slab) (size int) {
 	b.count += len(frames)
 	b.bytes += size
 	return size
+}
+
+// pushOwn adds what the client sends to itself, unless the inbox is sealed.
+func (b *inbox) pushOwn(id string, frames [][]byte) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.sealed {
+		b.add(id, frames, nil)
+	}
+	return !b.sealed
+}
+
+// seal refuses what the client sends to itself from now on.
+func (b *inbox) seal() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sealed = true
 }
 
 // take moves messages into ds.
@@ -164,6 +187,23 @@ func (b *inbox) drop(s *slab) {
 	}
 }
 
+// waiting says whether there is something for Fetch.
+func (b *inbox) waiting() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.next < len(b.ready)
+}
+
+// empty says whether all that was taken in is acknowledged.
+func (b *inbox) empty() bool { return !b.full(1, math.MaxInt) }
+
+// full says whether the inbox holds as much as given.
+func (b *inbox) full(msgs, bytes int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.count >= msgs || b.bytes >= bytes
+}
+
 // stall notes c as not to be read if the inbox holds as much as given.
 func (b *inbox) stall(c *conn, msgs, bytes int) bool {
 	b.mu.Lock()
@@ -183,15 +223,6 @@ func (b *inbox) revive(msgs, bytes int) []*conn {
 	if len(b.stalled) == 0 || b.count >= msgs || b.bytes >= bytes {
 		return nil
 	}
-	cs := b.stalled
-	b.stalled = nil
-	return cs
-}
-
-// unstall gives all connections back for reading.
-func (b *inbox) unstall() []*conn {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	cs := b.stalled
 	b.stalled = nil
 	return cs

@@ -1,0 +1,195 @@
+package ipcmgr_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/protocol"
+	"github.com/ipcmgr/ipcmgr/protocol/mem"
+)
+
+// faulty is mem with faults that a test turns on.
+type faulty struct {
+	mem.Protocol
+	f *faults
+}
+
+type faults struct {
+	ack, reject, seal, deliver atomic.Pointer[error]
+	forge                      atomic.Bool // deliver in another's name
+	garbage                    atomic.Bool // deliver what is no message
+}
+
+func set(p *atomic.Pointer[error], err error) { p.Store(&err) }
+
+func fault(p *atomic.Pointer[error]) error {
+	if err := p.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (faulty) Name() string { return "faulty" }
+
+func (p faulty) Spawn(ctx context.Context, route string, s protocol.Settings) (protocol.Store, error) {
+	st, err := p.Protocol.Spawn(ctx, route, s)
+	return faultyStore{st, p.f}, err
+}
+
+type faultyStore struct {
+	protocol.Store
+	f *faults
+}
+
+func (s faultyStore) Connect(ctx context.Context, o protocol.ConnectOptions) (protocol.Mailbox, error) {
+	mb, err := s.Store.Connect(ctx, o)
+	return faultyMailbox{mb, s.f}, err
+}
+
+type faultyMailbox struct {
+	protocol.Mailbox
+	f *faults
+}
+
+func (m faultyMailbox) Ack(ctx context.Context, ds []protocol.Delivery) error {
+	if err := fault(&m.f.ack); err != nil {
+		return err
+	}
+	return m.Mailbox.Ack(ctx, ds)
+}
+
+func (m faultyMailbox) Reject(ctx context.Context, d protocol.Delivery, reason error) error {
+	if err := fault(&m.f.reject); err != nil {
+		return err
+	}
+	return m.Mailbox.Reject(ctx, d, reason)
+}
+
+func (m faultyMailbox) Seal(ctx context.Context) error {
+	if err := fault(&m.f.seal); err != nil {
+		return err
+	}
+	return m.Mailbox.Seal(ctx)
+}
+
+func (m faultyMailbox) Deliver(ctx context.Context, to string, frames []protocol.Frame, wait bool) (int, error) {
+	if err := fault(&m.f.deliver); err != nil {
+		return 0, err
+	}
+	if m.f.garbage.Load() {
+		frames = []protocol.Frame{{ID: []byte("x"), Data: []byte("no message")}}
+	}
+	return m.Mailbox.Deliver(ctx, to, frames, wait)
+}
+
+func (m faultyMailbox) Fetch(ctx context.Context, ds []protocol.Delivery, wait bool) (int, error) {
+	n, err := m.Mailbox.Fetch(ctx, ds, wait)
+	if m.f.forge.Load() {
+		for i := range ds[:n] {
+			ds[i].From = "mallory"
+		}
+	}
+	return n, err
+}
+
+func spawnFaulty(t *testing.T) (*ipcmgr.Store, *faults) {
+	f := &faults{}
+	return spawn(t, ipcmgr.Config{Protocol: ipcmgr.Names{"faulty"}, Protocols: []protocol.Protocol{faulty{f: f}}}), f
+}
+
+// A fault of the protocol reaches the caller, loses nothing, and once it is
+// gone all goes on.
+func TestFaultsOfAcknowledging(t *testing.T) {
+	s, f := spawnFaulty(t)
+	ctx := testContext(t)
+	disk := errors.New("the disk is full")
+	a := connect(t, s, "a", ipcmgr.ManualAck())
+	send(t, a, "a", "one", "two")
+	m, err := a.Receive(ctx)
+	require.NoError(t, err)
+	set(&f.ack, disk)
+	set(&f.reject, disk)
+	require.ErrorIs(t, m.Ack(ctx), disk)
+	require.ErrorIs(t, m.Reject(ctx, nil), disk)
+	require.Equal(t, "one", decode(t, m), "it is still the program's")
+	require.Zero(t, a.Stats().Read["a"])
+	set(&f.ack, nil)
+	set(&f.reject, nil)
+	require.NoError(t, m.Ack(ctx))
+
+	b := connect(t, s, "b")
+	send(t, a, "b", "three", "four")
+	require.Equal(t, []string{"three", "four"}, receive(t, b, 2))
+	set(&f.ack, disk)
+	_, err = b.Poll(ctx, 1) // wants to put both on record
+	require.ErrorIs(t, err, disk)
+	require.Zero(t, b.Stats().Read["a"])
+	set(&f.ack, nil)
+	empty(t, b)
+	require.EqualValues(t, 2, b.Stats().Read["a"])
+}
+
+// A Disconnect that cannot empty the mailbox suspends it, so that nothing is
+// lost.
+func TestFaultOfSealing(t *testing.T) {
+	s, f := spawnFaulty(t)
+	ctx := testContext(t)
+	a := connect(t, s, "a")
+	send(t, a, "a", "one")
+	broken := errors.New("broken")
+	set(&f.seal, broken)
+	err := a.Disconnect(ctx, nil)
+	require.ErrorIs(t, err, broken)
+	require.ErrorContains(t, err, "suspended instead")
+	set(&f.seal, nil)
+	a, err = s.Reconnect(ctx, "a")
+	require.NoError(t, err)
+	require.Equal(t, []string{"one"}, receive(t, a, 1))
+}
+
+// What may or may not have been accepted is counted apart, and the audit does
+// not claim to know.
+func TestUnsure(t *testing.T) {
+	s, f := spawnFaulty(t)
+	ctx := testContext(t)
+	a, b := connect(t, s, "a"), connect(t, s, "b")
+	set(&f.deliver, ipcmgr.ErrUnsure)
+	require.ErrorIs(t, a.Send(ctx, "b", "x"), ipcmgr.ErrUnsure)
+	n, err := a.SendBatch(ctx, "b", "x", "y")
+	require.ErrorIs(t, err, ipcmgr.ErrUnsure)
+	require.Zero(t, n)
+	set(&f.deliver, nil)
+	require.EqualValues(t, 3, a.Stats().Unsure["b"])
+	require.Zero(t, a.Stats().Sent["b"])
+	require.NoError(t, b.Disconnect(ctx, nil))
+}
+
+// What is no message, or forged, is counted, told and set aside; the next one
+// is delivered.
+func TestCorruptMessages(t *testing.T) {
+	s, f := spawnFaulty(t)
+	var told []*ipcmgr.CorruptError
+	a := connect(t, s, "a")
+	b := connect(t, s, "b", ipcmgr.OnCorrupt(func(e *ipcmgr.CorruptError) { told = append(told, e) }))
+	f.garbage.Store(true)
+	send(t, a, "b", "turned into garbage")
+	f.garbage.Store(false)
+	send(t, a, "b", "good")
+	require.Equal(t, []string{"good"}, receive(t, b, 1))
+	require.Len(t, told, 1)
+	require.Equal(t, "no message", string(told[0].Data))
+	require.ErrorContains(t, told[0], `corrupt message of 10 bytes from "a" in the mailbox of "b"`)
+
+	f.forge.Store(true)
+	send(t, a, "b", "forged")
+	empty(t, b)
+	f.forge.Store(false)
+	require.Len(t, told, 2)
+	require.ErrorContains(t, told[1], `claims to be from "a", but "mallory" sent it`)
+	require.EqualValues(t, map[string]int64{"a": 1, "mallory": 1}, b.Stats().Corrupt)
+}

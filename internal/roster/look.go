@@ -1,0 +1,123 @@
+package roster
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/ipcmgr/ipcmgr/internal/perl"
+	"github.com/ipcmgr/ipcmgr/internal/process"
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+// Seen is one client as this handle finds it.
+type Seen struct {
+	protocol.Peer
+	Key     string // the file name for its id, also that of its box
+	Epoch   uint64 // 0 where it is not known: a foreign client, a damaged record
+	Foreign bool   // a Perl client: its mailbox is in the route, not in box/
+}
+
+// Look finds one client. ErrNoPeer when the id is free; one that has left for
+// good is. It costs one small file, or an lstat if that did not change, and one
+// look at a lock, or nothing where the process is watched.
+func (r *Roster) Look(id string) (Seen, error) {
+	f, err := r.find(id)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrClosed) {
+		if gone := r.standing(); gone != nil {
+			err = gone
+		}
+	}
+	if err == nil && f.State == protocol.Gone {
+		err = fmt.Errorf("%w: %q", protocol.ErrNoPeer, id)
+		if gone := r.standing(); gone != nil {
+			err = gone
+		}
+	}
+	if err != nil {
+		return Seen{}, err
+	}
+	return f.Seen, nil
+}
+
+// found is what stands under an id, Gone if it is free.
+type found struct {
+	Seen
+	rec     *record // ours, if there is one that can be read
+	written time.Time
+	damaged bool // something stands where our record would
+}
+
+func (r *Roster) find(id string) (found, error) {
+	f := found{Seen: Seen{Peer: protocol.Peer{ID: id, State: protocol.Gone}, Key: Key(id)}}
+	rec, written, err := r.records.read(f.Key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, errDamaged):
+		f.State, f.damaged = protocol.Crashed, true
+	case err != nil:
+		return f, err
+	case rec.ID == id:
+		f.rec, f.written, f.Epoch = rec, written, rec.Epoch
+		if f.Peer, err = r.judge(rec); err != nil {
+			return f, err
+		}
+	case strings.EqualFold(rec.ID, id): // where file names are the same in either case
+		return f, fmt.Errorf("%q cannot be told from %q in %s: choose an id that differs in more than case", id, rec.ID, r.route)
+	default:
+		return f, fmt.Errorf("%s is about %q, not %q", r.Path("peers", f.Key), rec.ID, id)
+	}
+	if r.perl == nil || f.State == protocol.Active || protocol.CheckID(id) != nil {
+		return f, nil
+	}
+	p, ok, err := r.perl.Peer(id)
+	if err != nil || !ok {
+		return f, err
+	}
+	theirs, foreign, err := r.takenUp(p, &f.Peer)
+	if err == nil && foreign {
+		f.Peer, f.Foreign = theirs, true
+	}
+	return f, err
+}
+
+// judge says which state the client of a record is in. Where its holder's death
+// was not seen as it happened, Since is when it was first noticed.
+func (r *Roster) judge(rec *record) (protocol.Peer, error) {
+	p := rec.peer()
+	if p.State != protocol.Active {
+		return p, nil
+	}
+	up, since, err := r.lives.alive(rec.holder())
+	if !up && err == nil {
+		p.State, p.Since = protocol.Crashed, since
+	}
+	return p, err
+}
+
+// takenUp says whether an id that no living client of ours holds is a foreign
+// client's, given what our records say of it: nothing (Gone), suspended or
+// crashed. In the latter cases it is if another process holds it now.
+func (r *Roster) takenUp(p perl.Peer, ours *protocol.Peer) (theirs protocol.Peer, foreign bool, err error) {
+	theirs = protocol.Peer{ID: p.ID, PID: p.PID, State: p.State, Since: p.Since, Until: p.Until}
+	if p.State == protocol.Active {
+		if p.PID == ours.PID && ours.State == protocol.Crashed {
+			return theirs, false, nil // our own, which nobody has cleared away
+		}
+		up, since, err := r.lives.alive(foreignHolder(p))
+		if err != nil {
+			return theirs, false, err
+		}
+		if up {
+			return theirs, true, nil
+		}
+		theirs.State, theirs.Since = protocol.Crashed, since
+	}
+	return theirs, ours.State == protocol.Gone, nil
+}
+
+func foreignHolder(p perl.Peer) holder {
+	return holder{id: process.ID{PID: p.PID}, written: p.Since.UnixNano()}
+}

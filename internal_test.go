@@ -1,0 +1,105 @@
+package ipcmgr
+
+import (
+	"encoding/json"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ipcmgr/ipcmgr/serializer"
+	jsonser "github.com/ipcmgr/ipcmgr/serializer/json"
+	"github.com/ipcmgr/ipcmgr/serializer/msgpack"
+)
+
+func TestIDs(t *testing.T) {
+	form := regexp.MustCompile(`^[0-9A-F]{8}-[0-9A-F]{4}-7[0-9A-F]{3}-[89AB][0-9A-F]{3}-[0-9A-F]{12}$`)
+	seen := map[string]bool{}
+	for range 10000 {
+		id := newID()
+		require.Regexp(t, form, id)
+		require.False(t, seen[id])
+		seen[id] = true
+	}
+	var text [idLen]byte
+	putID(&text, 0x0123456789AB)
+	require.Equal(t, "01234567-89AB-7", string(text[:15]))
+
+	id := newAnonymousID()
+	require.Equal(t, anonymousName, countedAs(id))
+	for _, other := range []string{"anon-x", "anon-", "bob", id + "0"} {
+		require.Equal(t, other, countedAs(other))
+	}
+}
+
+// Truth is Perl's: what its IPC::Manager sends, and what is like it.
+func TestIsTerminate(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"terminate":1}`: true, `{"terminate":true}`: true, `{"terminate":"1"}`: true, `{"terminate":"0.0"}`: true,
+		`{"terminate":[]}`: true, `{"terminate":{}}`: true, `{"terminate":0.5}`: true, `{"a":1,"terminate":"no"}`: true,
+		`{"terminate":0}`: false, `{"terminate":false}`: false, `{"terminate":""}`: false, `{"terminate":"0"}`: false,
+		`{"terminate":null}`: false, `{"a":"terminate"}`: false, `"terminate"`: false, `["terminate",1]`: false, `1`: false,
+	} {
+		for _, s := range []serializer.Serializer{jsonser.Serializer{}, msgpack.Serializer{}} {
+			content, err := s.AppendContent(nil, json.RawMessage(text))
+			require.NoError(t, err)
+			require.Equal(t, want, isTerminate(s, content), "%s %s", s.Name(), text)
+		}
+	}
+	m := NewMessage(terminateContent)
+	require.True(t, m.IsTerminate())
+	require.False(t, NewMessage("terminate").IsTerminate())
+}
+
+// The order of stamps does not depend on the clock.
+func TestStampsWhenTheClockStepsBack(t *testing.T) {
+	s := stamps{micros: time.Now().Add(time.Hour).UnixMicro(), ord: 3}
+	micros, ord := s.next()
+	require.Equal(t, s.micros, micros)
+	require.EqualValues(t, 4, ord)
+}
+
+func TestStatsForms(t *testing.T) {
+	for _, ser := range []serializer.Serializer{jsonser.Serializer{}, msgpack.Serializer{}} {
+		s := Stats{Sent: map[string]int64{"b": 1 << 40}, Read: map[string]int64{}, Rejected: map[string]int64{"x": 1},
+			Corrupt: map[string]int64{"": 2}, Dropped: map[string]int64{"y": 3}, Unsure: map[string]int64{"z": 4}, Crashes: 5}
+		data, err := s.encode(ser)
+		require.NoError(t, err)
+		again, err := decodeStats(ser, data)
+		require.NoError(t, err)
+		require.Equal(t, s, again)
+		again.add(&s)
+		require.EqualValues(t, 1<<41, again.Sent["b"])
+		require.EqualValues(t, 10, again.Crashes)
+	}
+	perl, err := decodeStats(jsonser.Serializer{}, []byte(`{"sent":{"bob":"12"},"read":{"x":3}}`))
+	require.NoError(t, err)
+	require.EqualValues(t, 12, perl.Sent["bob"])
+	require.EqualValues(t, 3, perl.Read["x"])
+	for _, bad := range []string{`{"sent":{"b":-1}}`, `{"sent":{"b":"x"}}`, `{"sent":{"b":null}}`, `[]`, `{`, `{"read":{"b":1e300}}`} {
+		_, err := decodeStats(jsonser.Serializer{}, []byte(bad))
+		require.Error(t, err, bad)
+	}
+}
+
+// FuzzStats: what anyone left as statistics never panics, and is read the same
+// after it is written again.
+func FuzzStats(f *testing.F) {
+	f.Add([]byte(`{"sent":{"bob":"12"},"read":{"x":3},"crashes":1}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := decodeStats(jsonser.Serializer{}, data)
+		if err != nil {
+			return
+		}
+		encoded, err := s.encode(jsonser.Serializer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := decodeStats(jsonser.Serializer{}, encoded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		require.Equal(t, s, again)
+	})
+}

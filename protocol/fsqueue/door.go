@@ -1,0 +1,252 @@
+package fsqueue
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ipcmgr/ipcmgr/internal/disk"
+	"github.com/ipcmgr/ipcmgr/internal/perl"
+	"github.com/ipcmgr/ipcmgr/internal/roster"
+)
+
+const (
+	readyEnd  = ".ready"
+	pendEnd   = ".pend"
+	resumeEnd = ".resume"
+)
+
+// foreignSender stands for all that came through a door, in the order in which
+// it was taken in. No hash gives it but by an accident that costs nothing.
+const foreignSender = "0000000000000000"
+
+// door is the directory in which Perl delivers. What comes there is taken in at
+// once, that is, moved to the shelf under a name of ours: from then on it is
+// safe from Perl, which removes the mailbox of whom it takes for dead.
+type door struct {
+	roster *roster.Roster
+	fsys   disk.FS
+	id     string
+	name   string // D
+	knock  atomic.Bool
+
+	mu     sync.Mutex // one takes in at a time
+	number uint64     // of the last that was taken in
+	shut   bool
+}
+
+func newDoor(r *roster.Roster, id string) (*door, error) {
+	name, err := r.Perl().Name(id)
+	if err != nil {
+		return nil, err
+	}
+	return &door{roster: r, fsys: r.FS(), id: id, name: name}, nil
+}
+
+func (d *door) route() string { return filepath.Clean(d.roster.Perl().Dir) }
+
+// path is where the door stands.
+func (d *door) path() string { return filepath.Join(d.route(), d.name) }
+
+// make makes the door unless it stands.
+func (d *door) make() error {
+	route, err := d.fsys.OpenDir(d.route())
+	if err != nil {
+		return err
+	}
+	defer route.Close()
+	if err := route.Mkdir(d.name); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	dir, err := route.Sub(d.name)
+	if err != nil {
+		return fmt.Errorf("%s is in the way of the mailbox for Perl: %w", d.path(), err)
+	}
+	return dir.Close()
+}
+
+// takeUp takes in what an earlier holder, of ours or Perl's, left: what it had
+// begun to drain, what it put back, and what came since. last is the highest
+// number on the shelf.
+func (d *door) takeUp(s *shelf, last uint64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.number = last
+	if err := d.drain(s); err != nil {
+		return err
+	}
+	if err := d.resume(s); err != nil {
+		return err
+	}
+	return d.takeIn(s, d.name)
+}
+
+// answer takes in what has come since the last knock.
+func (d *door) answer(s *shelf) error {
+	if !d.knock.Swap(false) {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.shut {
+		return nil
+	}
+	err := d.takeIn(s, d.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Either the store is gone, or somebody took the door away: then there
+		// shall be one again.
+		if _, err := d.roster.Look(d.id); err != nil {
+			return err
+		}
+		err = d.make()
+	}
+	if err != nil {
+		d.knock.Store(true)
+	}
+	return err
+}
+
+// close takes the door away, and takes in what had come before. Perl begins
+// its own goodbye with the same rename.
+func (d *door) close(s *shelf) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.shut {
+		return nil
+	}
+	route, err := d.fsys.OpenDir(d.route())
+	if err != nil {
+		return err
+	}
+	defer route.Close()
+	if err := route.Rename(d.name, route, "_"+d.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := d.drain(s); err != nil {
+		return err
+	}
+	d.shut = true
+	return nil
+}
+
+// drain takes in what lies in _D and removes it. A file that Perl had not given
+// its final name was not sent: its sender got an error from its rename.
+func (d *door) drain(s *shelf) error {
+	name := "_" + d.name
+	route, err := d.fsys.OpenDir(d.route())
+	if err != nil {
+		return err
+	}
+	defer route.Close()
+	dir, err := route.Sub(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := d.takeInOf(s, dir); err != nil {
+		return err
+	}
+	names, err := dir.Names()
+	if err != nil {
+		return err
+	}
+	for _, m := range names {
+		if strings.HasSuffix(m, pendEnd) {
+			if err := dir.Remove(m); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	if err := route.Rmdir(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.notice(fmt.Errorf("%s stays, for it is not empty: %w", filepath.Join(d.route(), name), err))
+	}
+	return nil
+}
+
+// resume takes in what Perl put back, as one file.
+func (d *door) resume(s *shelf) error {
+	route, err := d.fsys.OpenDir(d.route())
+	if err != nil {
+		return err
+	}
+	defer route.Close()
+	name := d.name + resumeEnd
+	info, err := route.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if why := unusable(info); why != nil {
+		s.takeAside(route, name, why)
+		return nil
+	}
+	data, err := disk.ReadFile(route, name, s.maxFile)
+	if errors.Is(err, disk.ErrTooLarge) {
+		s.takeAside(route, name, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	frames, _, why := split(data, maxCount, s.maxFrame)
+	if len(frames) == 0 || len(frames) > maxCount {
+		if why != nil {
+			s.takeAside(route, name, why)
+			return nil
+		}
+		return route.Remove(name)
+	}
+	// What follows the good frames stays in the file, and is set aside when
+	// that is read: its size counts as theirs.
+	bytes := len(data) - 4*len(frames)
+	return d.move(s, route, name, len(frames), bytes, false)
+}
+
+func (d *door) takeIn(s *shelf, name string) error {
+	dir, err := d.fsys.OpenDir(filepath.Join(d.route(), name))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return d.takeInOf(s, dir)
+}
+
+// takeInOf moves the messages in a directory of Perl's form to the shelf.
+func (d *door) takeInOf(s *shelf, dir disk.Dir) error {
+	arrivals, err := arrived(s, dir)
+	if err != nil {
+		return err
+	}
+	for _, a := range arrivals {
+		err := d.move(s, dir, a.name, 1, a.size, true)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// move gives a file its place on the shelf.
+func (d *door) move(s *shelf, from disk.Dir, name string, count, bytes int, single bool) error {
+	to := labelName(foreignSender, place{0, d.number + 1}, count, bytes, single)
+	shelf := s.fresh
+	err := from.Rename(name, shelf, to)
+	if err != nil {
+		return err
+	}
+	d.number++
+	s.gate.Added(count, bytes)
+	return nil
+}
+
+// foreignRoute is the Perl side of a store's route.
+func foreignRoute(route string) *perl.Route { return &perl.Route{Dir: route, Max: 200} }

@@ -1,0 +1,134 @@
+package fsqueue
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/ipcmgr/ipcmgr/internal/dirwatch"
+	"github.com/ipcmgr/ipcmgr/internal/gate"
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+// drowsy is how long the reader sleeps before its mailbox is watched.
+const drowsy = 20 * time.Millisecond
+
+// lookout wakes the reader.
+//
+// Senders of ours ring the gate's bell. What they cannot do is ring after they
+// were killed between the rename and the ring: so a reader that has slept for a
+// while has its mailbox watched, too, and looks into it once more when that
+// begins. A reader that is busy never comes to it, for watching makes each
+// message more expensive. Perl rings nothing: the door is watched all the time,
+// which costs nothing where no Perl peer writes.
+type lookout struct {
+	gate  *gate.Keeper
+	fresh string // the directory that is watched when the reader has slept
+
+	mu     sync.Mutex
+	door   *dirwatch.Watcher
+	shelf  *dirwatch.Watcher // nil while the reader is awake
+	closed chan struct{}
+	pumps  sync.WaitGroup
+}
+
+// newLookout begins to watch the door.
+func newLookout(k *gate.Keeper, fresh string, d *door, notice func(error)) (*lookout, error) {
+	w, err := dirwatch.Watch(d.path(), notice)
+	if err != nil {
+		return nil, err
+	}
+	l := &lookout{gate: k, fresh: fresh, door: w, closed: make(chan struct{})}
+	l.pumps.Go(func() {
+		l.pump(w, l.closed, func() {
+			d.knock.Store(true)
+			k.Ring()
+		})
+	})
+	return l, nil
+}
+
+// pump passes the events of w on until end.
+func (l *lookout) pump(w *dirwatch.Watcher, end <-chan struct{}, ring func()) {
+	for {
+		select {
+		case <-w.Events():
+			ring()
+		case <-end:
+			return
+		}
+	}
+}
+
+// sleep blocks until there may be something in the mailbox.
+func (l *lookout) sleep(ctx context.Context) error {
+	if !l.watching() {
+		t := time.AfterFunc(drowsy, l.watch)
+		defer t.Stop()
+	}
+	err := l.gate.Wait(ctx)
+	if errors.Is(err, os.ErrClosed) {
+		return protocol.ErrClosed
+	}
+	return err
+}
+
+func (l *lookout) watching() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shelf != nil
+}
+
+// watch begins to watch the mailbox, and makes the reader look once more. That
+// it cannot be watched is nothing to tell: in its place there is only polling,
+// and then the door has told it already.
+func (l *lookout) watch() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shelf != nil || l.isClosed() {
+		return
+	}
+	w, err := dirwatch.Watch(l.fresh, nil)
+	if err != nil {
+		return // it was removed by a goodbye
+	}
+	l.shelf = w
+	l.pumps.Go(func() {
+		l.pump(w, l.closed, l.gate.Ring)
+	})
+	l.gate.Ring()
+}
+
+// wake ends the watch of the mailbox: there is something to read.
+func (l *lookout) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shelf != nil {
+		l.shelf.Close()
+		l.shelf = nil
+	}
+}
+
+func (l *lookout) isClosed() bool {
+	select {
+	case <-l.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// close ends all watching. Nothing rings the gate afterwards.
+func (l *lookout) close() {
+	l.mu.Lock()
+	close(l.closed)
+	l.door.Close()
+	if l.shelf != nil {
+		l.shelf.Close()
+		l.shelf = nil
+	}
+	l.mu.Unlock()
+	l.pumps.Wait()
+}

@@ -1,0 +1,209 @@
+package fsqueue
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/ipcmgr/ipcmgr/internal/corrupt"
+	"github.com/ipcmgr/ipcmgr/internal/disk"
+	"github.com/ipcmgr/ipcmgr/internal/gate"
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+const (
+	newDir = "new" // where senders put their files
+	outDir = "out" // where the goodbye puts those that nobody has acknowledged yet
+)
+
+// shelf is the receiver's side of a mailbox: the files in it, what of them is
+// handed out, and what is acknowledged.
+//
+// Files are taken from new, and stay there until they are acknowledged. Only a
+// goodbye moves them to out, to be able to remove new while no sender puts
+// anything more into it; whoever does not find a file in the one looks in the
+// other.
+type shelf struct {
+	fsys    disk.FS
+	aside   string // the directory for what is set aside
+	notice  func(error)
+	gate    *gate.Keeper
+	ledger  *ledger
+	fresh   disk.Dir // new
+	out     disk.Dir
+	freshed flusher // puts new on disk
+	outed   flusher
+
+	maxFrame int // bytes of one message
+	maxFile  int // bytes of one file
+
+	// Only Fetch uses these.
+	order order
+	queue []label
+
+	mu     sync.Mutex
+	known  map[string]*letter // by name: what is handed out and not acknowledged
+	handed map[uint64]slip    // by tag
+	bytes  int                // of what is handed out
+	tag    uint64
+}
+
+// slip is one message handed out.
+type slip struct {
+	letter *letter
+	index  int
+}
+
+// list reads the names in the mailbox. What is no message's file is set aside.
+func (s *shelf) list() (map[string]label, error) {
+	found := map[string]label{}
+	// A file that moves meanwhile is seen in one of the two, because it only
+	// moves this way.
+	for _, d := range [...]disk.Dir{s.fresh, s.out} {
+		names, err := d.Names()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, name := range names {
+			l, err := parseLabel(name)
+			if err == nil && l.size() > s.maxFile {
+				err = fmt.Errorf("%w: it has %d bytes, at most %d are read", protocol.ErrTooLarge, l.size(), s.maxFile)
+			}
+			if err == nil {
+				found[name] = l
+			} else if !strings.HasPrefix(name, ".") {
+				s.setAside(name, err)
+			}
+		}
+	}
+	return found, nil
+}
+
+// refill lists the mailbox for the queue, which is empty, and says whether
+// there is anything in it now.
+func (s *shelf) refill() (bool, error) {
+	for {
+		first, err := s.news()
+		if err != nil || len(first) == 0 {
+			return false, err
+		}
+		ready, all := s.order.pick(first, nil)
+		if !all {
+			second, err := s.news()
+			if err != nil {
+				return false, err
+			}
+			ready, _ = s.order.pick(first, second)
+		}
+		if len(ready) > 0 {
+			s.order.commit(ready)
+			s.queue = ready
+			return true, nil
+		}
+	}
+}
+
+// news lists what is not handed out yet.
+func (s *shelf) news() (map[string]label, error) {
+	found, err := s.list()
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range s.known {
+		delete(found, name)
+	}
+	return found, nil
+}
+
+// recount tells the gate what the mailbox holds, when a listing found nothing
+// but what is handed out.
+func (s *shelf) recount() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gate.Recount(len(s.handed), s.bytes)
+}
+
+// load reads a file from wherever it lies.
+func (s *shelf) load(name string, size int, room []byte) error {
+	err := load(s.fresh, name, size, room)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = load(s.out, name, size, room)
+	}
+	return err
+}
+
+// remove removes a file from wherever it lies. That it is gone is no error.
+func (s *shelf) remove(name string) error {
+	err := s.fresh.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = s.out.Remove(name)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// flush puts on disk that files were removed.
+func (s *shelf) flush() error {
+	return errors.Join(s.freshed.flush(s.fresh), s.outed.flush(s.out))
+}
+
+// rubbish says why a file that could not be loaded never will be, or nil.
+func (s *shelf) rubbish(name string, err error) error {
+	if errors.Is(err, errSize) || errors.Is(err, disk.ErrNotRegular) {
+		return err
+	}
+	info, statErr := s.fresh.Stat(name)
+	if statErr != nil {
+		info, statErr = s.out.Stat(name)
+	}
+	if statErr != nil {
+		return nil
+	}
+	return unusable(info)
+}
+
+// unusable says why what a directory entry is cannot be a message's file, or
+// nil.
+func unusable(info disk.Info) error {
+	if !info.Mode.IsRegular() {
+		return fmt.Errorf("%w: %v", disk.ErrNotRegular, info.Mode)
+	}
+	if uid := os.Getuid(); info.UID >= 0 && uid >= 0 && info.UID != uid {
+		return fmt.Errorf("it belongs to user %d", info.UID)
+	}
+	return nil
+}
+
+// setAside moves what cannot be used out of the mailbox.
+func (s *shelf) setAside(name string, why error) {
+	from := s.fresh
+	if _, err := from.Stat(name); err != nil {
+		from = s.out
+	}
+	s.takeAside(from, name, why)
+}
+
+func (s *shelf) takeAside(from disk.Dir, name string, why error) {
+	why = fmt.Errorf("%s is set aside in %s: %w", filepath.Join(from.Path(), name), s.aside, why)
+	err := corrupt.Take(s.fsys, s.aside, from, name, why)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	s.notice(errors.Join(why, err))
+}
+
+func (s *shelf) close() {
+	s.ledger.mu.Lock()
+	s.ledger.close()
+	s.ledger.mu.Unlock()
+	s.fresh.Close()
+	s.out.Close()
+}

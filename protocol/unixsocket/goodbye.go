@@ -1,0 +1,169 @@
+//go:build unix
+
+package unixsocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+// Seal makes the mailbox refuse. A sender's write either was before, and is
+// read here, or fails.
+func (m *Mailbox) Seal(ctx context.Context) error {
+	return failed("seal", "", m.seal(ctx))
+}
+
+func (m *Mailbox) seal(ctx context.Context) error {
+	if err := m.usable(ctx); err != nil {
+		return err
+	}
+	m.refuse()
+	if err := m.take(ctx); err != nil {
+		return err
+	}
+	defer m.release()
+	if !m.drained {
+		m.drain()
+	}
+	return nil
+}
+
+// refuse shuts the gate.
+func (m *Mailbox) refuse() {
+	m.closing.RLock()
+	defer m.closing.RUnlock()
+	if !m.closed.Load() {
+		m.keeper.Seal()
+	}
+}
+
+// drain takes in all that was accepted: what the kernel holds is not much. It
+// belongs to who has the turn.
+func (m *Mailbox) drain() {
+	m.listener.unlink()
+	unix.Shutdown(m.listener.fd, unix.SHUT_RDWR)
+	m.acceptAll()
+	m.poller.remove(m.listener.fd)
+	m.inbox.seal()
+	m.mu.Lock()
+	m.sealed = true
+	conns := slices.Collect(maps.Values(m.conns))
+	for _, c := range conns {
+		c.shut(unix.SHUT_RD)
+	}
+	m.mu.Unlock()
+	// Older ones first: their peer wrote on them before.
+	slices.SortFunc(conns, func(a, b *conn) int { return a.serial - b.serial })
+	for _, c := range conns {
+		m.exhaust(c)
+	}
+	m.drained = true
+}
+
+// exhaust reads c to its end and keeps it for writing.
+func (m *Mailbox) exhaust(c *conn) {
+	if f := c.from; f != nil && f.current != nil && f.current != c {
+		m.exhaust(f.current)
+	}
+	m.poller.remove(c.fd)
+	for !c.spent {
+		switch err := m.read(c); err {
+		case nil:
+		case unix.EAGAIN, errEnd:
+			c.spent = true
+			if f := c.from; f != nil {
+				if c.in.midFrame() {
+					m.notice(fmt.Errorf("%q was refused in the middle of a message, which will not arrive", f.id))
+				}
+				f.current = nil
+			}
+		default:
+			c.spent = true
+			m.lose(c, err)
+		}
+	}
+}
+
+// Leave ends the connection for good; the protocol knows no other way.
+func (m *Mailbox) Leave(ctx context.Context, d protocol.Departure) error {
+	if d.Suspend {
+		return failed("suspend", "", fmt.Errorf("a mailbox of sockets lives with its process: %w", errors.ErrUnsupported))
+	}
+	if err := m.seal(ctx); err != nil {
+		return failed("leave", "", err)
+	}
+	err := m.entry.Leave(ctx, d, func() error { return os.RemoveAll(m.box) })
+	if err != nil && !errors.Is(err, protocol.ErrNoStore) {
+		return err
+	}
+	if !m.close() {
+		return failed("leave", "", protocol.ErrClosed)
+	}
+	return err
+}
+
+// abandon ends the connection as a crash would.
+func (m *Mailbox) abandon() {
+	m.entry.Abandon()
+	m.close()
+}
+
+// close ends every call under way and frees all; false if that was done before.
+func (m *Mailbox) close() bool {
+	if !m.closed.CompareAndSwap(false, true) {
+		return false
+	}
+	m.closing.Lock() // whoever used the keeper has done so
+	m.closing.Unlock()
+	m.store.forget(m)
+	m.end(protocol.ErrClosed)
+	m.poller.wake()
+	m.tasks.Wait()
+	m.turn <- struct{}{} // for ever
+	m.free()
+	return true
+}
+
+// free closes whatever there is. Nobody reads any more; who still writes is
+// waited for.
+func (m *Mailbox) free() {
+	m.rest.Stop()
+	if m.unwatch != nil {
+		m.unwatch()
+	}
+	m.mu.Lock()
+	links := slices.Collect(maps.Values(m.links))
+	conns := slices.Collect(maps.Values(m.conns))
+	m.mu.Unlock()
+	for _, c := range conns {
+		m.poller.remove(c.fd)
+		c.close()
+	}
+	if m.lobby != nil {
+		m.lobby.Close()
+	}
+	for _, l := range links {
+		l.held <- struct{}{} // for ever
+		l.unlink()
+	}
+	if m.listener != nil {
+		m.listener.close()
+	}
+	if m.watcher != nil {
+		m.watcher.Close()
+	}
+	if m.poller != nil {
+		m.poller.close()
+	}
+	if m.keeper != nil {
+		m.keeper.Close()
+	}
+}

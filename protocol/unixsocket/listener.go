@@ -1,0 +1,129 @@
+//go:build unix
+
+package unixsocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// listener is the socket that a client listens at. It belongs to who has the
+// mailbox's turn.
+type listener struct {
+	path string
+	fd   int
+	file os.FileInfo // which file at path is ours
+}
+
+func listen(path string) (*listener, error) {
+	fd, err := bind(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return &listener{path: path, fd: fd, file: info}, nil
+}
+
+// unlink removes the path, unless something else has come to stand there.
+func (l *listener) unlink() {
+	if info, err := os.Lstat(l.path); err == nil && os.SameFile(info, l.file) {
+		os.Remove(l.path)
+	}
+}
+
+func (l *listener) close() { unix.Close(l.fd) }
+
+// clearStale removes what a client that is dead has left where a socket is to
+// be: a socket that nobody listens at, or the empty file of one that only
+// dialled. The store is locked and says that the id is nobody's.
+func clearStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case info.Mode().IsRegular() && info.Size() == 0:
+	case info.Mode().Type() == fs.ModeSocket:
+		fd, err := reach(context.Background(), path)
+		if err == nil {
+			unix.Close(fd)
+			return fmt.Errorf("somebody listens at %s who is not a client of the store: end that process, or choose another id", path)
+		}
+		if !errors.Is(err, unix.ECONNREFUSED) {
+			return fmt.Errorf("whether somebody listens at %s cannot be told: %w", path, err)
+		}
+	default:
+		return fmt.Errorf("%s is in the way and not a socket (%v): remove it, or choose another id", path, info.Mode())
+	}
+	return os.Remove(path)
+}
+
+// guard listens again when the socket's path has vanished, as cleaners of
+// temporary directories make it.
+func (m *Mailbox) guard() {
+	path, file := m.listener.path, m.listener.file
+	foreign := false
+	for {
+		select {
+		case <-m.over.Done():
+			return
+		case <-m.watcher.Events():
+		}
+		info, err := os.Lstat(path)
+		if err == nil {
+			if other := !os.SameFile(info, file); other && !foreign {
+				m.notice(fmt.Errorf("another file has come to stand at %s: new peers cannot reach this client", path))
+				foreign = true
+			}
+			continue
+		}
+		foreign = false
+		if !errors.Is(err, fs.ErrNotExist) || m.take(m.over) != nil {
+			continue
+		}
+		if m.drained {
+			m.release()
+			return
+		}
+		if err := m.relisten(); err != nil {
+			m.notice(fmt.Errorf("the socket has vanished: %w", err))
+		}
+		file = m.listener.file
+		m.release()
+	}
+}
+
+// relisten makes a new socket at the path. Who has reached the old one is
+// served first.
+func (m *Mailbox) relisten() error {
+	if _, err := os.Lstat(m.box); err != nil {
+		return err // the store itself is gone
+	}
+	l, err := listen(m.listener.path)
+	if err != nil {
+		return err
+	}
+	if err := m.poller.add(l.fd); err != nil {
+		l.unlink()
+		l.close()
+		return err
+	}
+	m.acceptAll()
+	m.poller.remove(m.listener.fd)
+	m.listener.close()
+	m.listener = l
+	m.notice(fmt.Errorf("the socket %s had vanished; the client listens there again", l.path))
+	return nil
+}
