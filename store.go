@@ -56,6 +56,10 @@ func (s *Store) Features() protocol.Features { return s.proto.Features() }
 // cut.
 func (s *Store) Sync() bool { return s.handle.Settings().Sync }
 
+// Settings gives what the store has recorded: its limits, and whether it is
+// temporary.
+func (s *Store) Settings() protocol.Settings { return s.handle.Settings() }
+
 // MaxMessage is the largest content of a message, encoded, in bytes.
 func (s *Store) MaxMessage() int { return s.max }
 

@@ -24,7 +24,7 @@ func enterAs(cmd *cobra.Command, s *ipcmgr.Store, id string) (*guest, error) {
 	g := &guest{found: ipcmgr.Gone, named: id != ""}
 	var err error
 	if !g.named {
-		g.Client, err = s.ConnectAnonymous(ctx, logTo(cmd))
+		g.Client, err = s.ConnectAnonymous(ctx, logTo(cmd.ErrOrStderr()))
 		return g, err
 	}
 	p, err := s.Peer(ctx, id)
@@ -33,7 +33,7 @@ func enterAs(cmd *cobra.Command, s *ipcmgr.Store, id string) (*guest, error) {
 	} else if !errors.Is(err, ipcmgr.ErrNoPeer) {
 		return nil, err
 	}
-	g.Client, err = s.Connect(ctx, id, ipcmgr.Resume(), logTo(cmd))
+	g.Client, err = s.Connect(ctx, id, ipcmgr.Resume(), logTo(cmd.ErrOrStderr()))
 	return g, err
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -61,7 +62,7 @@ type about struct {
 func aboutOf(s *ipcmgr.Store) about {
 	i, set, f := s.Info(), s.Settings(), s.Features()
 	a := about{
-		Store: i.Redacted(), Protocol: i.Protocol, Serializer: i.Serializer, Route: i.RedactedRoute(),
+		Store: i.Redacted(), Protocol: i.Protocol, Serializer: i.Serializer, Route: redactRoute(i.Route),
 		Temporary: set.Temporary, Sync: set.Sync,
 		MaxMessage: s.MaxMessage(), MaxPending: set.MaxPending, MaxBytes: set.MaxBytes,
 		Features: []string{},
@@ -75,6 +76,14 @@ func aboutOf(s *ipcmgr.Store) about {
 		}
 	}
 	return a
+}
+
+// redactRoute hides the password in the URL of a server.
+func redactRoute(route string) string {
+	if u, err := url.Parse(route); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return route
 }
 
 func printInfo(cmd *cobra.Command, s *ipcmgr.Store, asJSON bool) error {

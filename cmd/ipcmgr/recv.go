@@ -47,7 +47,7 @@ terminate (status 0 in each case), or with --timeout (status 4).`,
 				if r.most == 0 && !r.disconnect && !s.Features().Suspends {
 					return fmt.Errorf("recv -n 0: %w: %s keeps no mailbox for who is away", errors.ErrUnsupported, s.Info().Protocol)
 				}
-				c, err := s.Connect(ctx, r.as, ipcmgr.Resume(), logTo(cmd))
+				c, err := s.Connect(ctx, r.as, ipcmgr.Resume(), logTo(cmd.ErrOrStderr()))
 				if err != nil {
 					return err
 				}

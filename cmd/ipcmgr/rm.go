@@ -32,9 +32,6 @@ is in use, by an owner or by clients that are active, is removed only with
 				}
 				i := s.Info()
 				owner, err := ipcmgr.Adopt(ctx, ipcmgr.Config{Protocol: ipcmgr.Names{i.Protocol}, Serializer: i.Serializer, Route: i.Route})
-				if errors.Is(err, ipcmgr.ErrOwned) {
-					return fmt.Errorf("%w: end its owner, or use --force", err)
-				}
 				if err != nil {
 					return err
 				}

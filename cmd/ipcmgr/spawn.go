@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +45,9 @@ A store without a route is temporary.`,
 			if cfg.Route = route; route == "" {
 				cfg.Route = os.Getenv(ipcmgr.EnvRoute)
 			}
+			if cfg.Route != "" && !filepath.IsAbs(cfg.Route) && !strings.Contains(cfg.Route, "://") {
+				return usagef(cmd, "the route %q is not absolute: other processes have other working directories", cfg.Route)
+			}
 			if cmd.Flags().Changed("sync") {
 				cfg.Sync = &sync
 			}
@@ -53,9 +58,6 @@ A store without a route is temporary.`,
 				return usagef(cmd, "--detach and a command to run exclude each other")
 			}
 			s, err := ipcmgr.Spawn(cmd.Context(), cfg)
-			if errors.Is(err, ipcmgr.ErrStoreExists) {
-				return fmt.Errorf("%w: use it with --store, or remove it with ipcmgr rm", err)
-			}
 			if err != nil {
 				return err
 			}

@@ -54,8 +54,28 @@ func report(stderr io.Writer, err error) int {
 	if errors.As(err, &child) {
 		return int(child)
 	}
-	fmt.Fprintln(stderr, "ipcmgr: "+oneLine(err.Error()))
+	text := oneLine(err.Error())
+	if way := wayOut(err); way != "" {
+		text += ": " + way
+	}
+	fmt.Fprintln(stderr, "ipcmgr: "+text)
 	return statusOf(err)
+}
+
+// wayOut says what the user can do about an error of the library, in terms of
+// the command.
+func wayOut(err error) string {
+	switch {
+	case errors.Is(err, ipcmgr.ErrNoStore):
+		return "ipcmgr spawn makes a store"
+	case errors.Is(err, ipcmgr.ErrNoPeer), errors.Is(err, ipcmgr.ErrPeerGone):
+		return "ipcmgr peers lists those there are"
+	case errors.Is(err, ipcmgr.ErrStoreExists):
+		return "use it with --store, or remove it with ipcmgr rm"
+	case errors.Is(err, ipcmgr.ErrOwned):
+		return "end its owner, or use --force"
+	}
+	return ""
 }
 
 func statusOf(err error) int {

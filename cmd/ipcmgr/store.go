@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -54,8 +55,8 @@ func leaving(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // logTo makes what a client has to tell and cannot return lines of stderr.
-func logTo(cmd *cobra.Command) ipcmgr.ConnectOption {
-	return ipcmgr.Logger(slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+func logTo(stderr io.Writer) ipcmgr.ConnectOption {
+	return ipcmgr.Logger(slog.New(slog.NewTextHandler(stderr, nil)))
 }
 
 // storeFlags are the flags of those commands that make a store.

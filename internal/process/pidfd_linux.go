@@ -99,8 +99,13 @@ func openPidfd(id ID) (int, error) {
 	default:
 		return -1, fmt.Errorf("process %d: %w", id.PID, err)
 	}
-	// Compared only now: the descriptor pins what is compared.
-	if !Alive(id) {
+	// Compared only now: the descriptor pins what is compared. It also knows
+	// better than /proc when a process has ended: the first thread of one that
+	// is dying may be a zombie while others still hold its files, and with them
+	// its locks.
+	start, err := Start(id.PID)
+	stranger := err == nil && id.Start != 0 && id.Start != start
+	if stranger || readable(uintptr(fd)) {
 		unix.Close(fd)
 		return -1, done(id)
 	}

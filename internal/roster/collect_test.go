@@ -41,10 +41,10 @@ func TestCollectTakesTheDeadAlone(t *testing.T) {
 	require.True(t, owned.Settings().Temporary)
 	require.NoDirExists(t, dead)
 
-	dead = deadStore(t)
 	inUse := deadStore(t)
 	client := start(t, "hold", inUse, "a")
 	require.Equal(t, "held", client.line())
+	dead = deadStore(t)
 	persistent := filepath.Join(base, "aaaaaaaa")
 	keep, err := plainKind.Spawn(t.Context(), persistent, settings)
 	require.NoError(t, err)

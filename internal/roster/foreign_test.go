@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,10 +57,7 @@ func TestJoinARouteOfPerls(t *testing.T) {
 
 	peers, _, err := r.Peers(t.Context())
 	require.NoError(t, err)
-	long := string(make([]byte, 0))
-	for range 250 {
-		long += "L"
-	}
+	long := strings.Repeat("L", 250)
 	require.Equal(t, []string{long, "bob", "h-reserved"}, ids(peers))
 	for _, p := range peers {
 		require.Equal(t, protocol.Suspended, p.State)

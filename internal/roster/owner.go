@@ -155,7 +155,10 @@ func (r *Roster) disown(ctx context.Context) error {
 		}
 		return r.dot.Remove("owner")
 	})
-	return errors.Join(err, r.setOwnership(nil))
+	if err != nil {
+		return err
+	}
+	return r.setOwnership(nil)
 }
 
 // End makes every further Enter fail with ErrEnding.

@@ -136,6 +136,7 @@ func (r *Roster) Close() error {
 	if errors.Is(err, protocol.ErrNoStore) {
 		err = nil
 	}
+	err = errors.Join(err, r.setOwnership(nil))
 	close(r.done)
 	w.close()
 	r.lives.close()

@@ -2,5 +2,8 @@
 package all
 
 import (
+	_ "github.com/ipcmgr/ipcmgr/protocol/bbolt"
+	_ "github.com/ipcmgr/ipcmgr/protocol/fsqueue"
 	_ "github.com/ipcmgr/ipcmgr/protocol/mem"
+	_ "github.com/ipcmgr/ipcmgr/protocol/unixsocket"
 )

@@ -42,11 +42,11 @@ func (f *file) open() error {
 			db, err = openDB(filepath.Join(f.box, messagesName), f.durable)
 		}
 	}
-	if err != nil {
-		return orReplaced(err)
+	if err != nil && !f.there() {
+		return errReplaced
 	}
 	f.db = db
-	return nil
+	return err
 }
 
 // openDB opens a file that was there. The error matches fs.ErrNotExist if there
@@ -55,19 +55,15 @@ func openDB(path string, durable bool) (db *bolt.DB, err error) {
 	var file *os.File
 	o := options(durable)
 	o.OpenFile = func(path string, flag int, mode os.FileMode) (*os.File, error) {
+		info, err := os.Lstat(path)
+		if err != nil {
+			return nil, err
+		}
+		if !info.Mode().IsRegular() || info.Size() == 0 {
+			return nil, fmt.Errorf("%w: %v of %d bytes", errDamaged, info.Mode(), info.Size())
+		}
 		file, err = os.OpenFile(path, flag&^os.O_CREATE|safely, mode)
-		if err != nil {
-			return nil, err
-		}
-		info, err := file.Stat()
-		if err == nil && (!info.Mode().IsRegular() || info.Size() == 0) {
-			err = fmt.Errorf("%w: %v of %d bytes", errDamaged, info.Mode(), info.Size())
-		}
-		if err != nil {
-			file.Close()
-			return nil, err
-		}
-		return file, nil
+		return file, err
 	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -99,7 +99,7 @@ func TestHandOverIsFair(t *testing.T) {
 	newBox(t, boxes, "b", false)
 	all := contenders(t, boxes, 4)
 	f := useFile(t, boxes, "b", false)
-	reach(t, f, 4000)
+	reach(t, f, 20_000)
 	total := 0
 	var counts []int
 	for _, c := range all {

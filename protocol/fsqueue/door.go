@@ -36,6 +36,7 @@ type door struct {
 
 	mu     sync.Mutex // one takes in at a time
 	number uint64     // of the last that was taken in
+	failed bool       // told already
 	shut   bool
 }
 
@@ -85,7 +86,9 @@ func (d *door) takeUp(s *shelf, last uint64) error {
 	return d.takeIn(s, d.name)
 }
 
-// answer takes in what has come since the last knock.
+// answer takes in what has come since the last knock. An error is that of a
+// store that is gone; what else is wrong with the door keeps nobody of ours from
+// reading.
 func (d *door) answer(s *shelf) error {
 	if !d.knock.Swap(false) {
 		return nil
@@ -105,9 +108,13 @@ func (d *door) answer(s *shelf) error {
 		err = d.make()
 	}
 	if err != nil {
-		d.knock.Store(true)
+		d.knock.Store(true) // until it works
+		if !d.failed {
+			s.notice(fmt.Errorf("what Perl delivers is not seen: %w", err))
+		}
 	}
-	return err
+	d.failed = err != nil
+	return nil
 }
 
 // close takes the door away, and takes in what had come before. Perl begins

@@ -27,39 +27,55 @@ type lookout struct {
 	gate  *gate.Keeper
 	fresh string // the directory that is watched when the reader has slept
 
+	door *pump
+
 	mu     sync.Mutex
-	door   *dirwatch.Watcher
-	shelf  *dirwatch.Watcher // nil while the reader is awake
-	closed chan struct{}
-	pumps  sync.WaitGroup
+	shelf  *pump // nil while the reader is awake
+	closed bool
+}
+
+// pump passes the events of one directory on.
+type pump struct {
+	watcher *dirwatch.Watcher
+	quit    chan struct{}
+	done    sync.WaitGroup
+}
+
+func startPump(dir string, notice func(error), ring func()) (*pump, error) {
+	w, err := dirwatch.Watch(dir, notice)
+	if err != nil {
+		return nil, err
+	}
+	p := &pump{watcher: w, quit: make(chan struct{})}
+	p.done.Go(func() {
+		for {
+			select {
+			case <-w.Events():
+				ring()
+			case <-p.quit:
+				return
+			}
+		}
+	})
+	return p, nil
+}
+
+func (p *pump) stop() {
+	p.watcher.Close()
+	close(p.quit)
+	p.done.Wait()
 }
 
 // newLookout begins to watch the door.
 func newLookout(k *gate.Keeper, fresh string, d *door, notice func(error)) (*lookout, error) {
-	w, err := dirwatch.Watch(d.path(), notice)
+	p, err := startPump(d.path(), notice, func() {
+		d.knock.Store(true)
+		k.Ring()
+	})
 	if err != nil {
 		return nil, err
 	}
-	l := &lookout{gate: k, fresh: fresh, door: w, closed: make(chan struct{})}
-	l.pumps.Go(func() {
-		l.pump(w, l.closed, func() {
-			d.knock.Store(true)
-			k.Ring()
-		})
-	})
-	return l, nil
-}
-
-// pump passes the events of w on until end.
-func (l *lookout) pump(w *dirwatch.Watcher, end <-chan struct{}, ring func()) {
-	for {
-		select {
-		case <-w.Events():
-			ring()
-		case <-end:
-			return
-		}
-	}
+	return &lookout{gate: k, fresh: fresh, door: p}, nil
 }
 
 // sleep blocks until there may be something in the mailbox.
@@ -87,17 +103,14 @@ func (l *lookout) watching() bool {
 func (l *lookout) watch() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.shelf != nil || l.isClosed() {
+	if l.shelf != nil || l.closed {
 		return
 	}
-	w, err := dirwatch.Watch(l.fresh, nil)
+	p, err := startPump(l.fresh, nil, l.gate.Ring)
 	if err != nil {
 		return // it was removed by a goodbye
 	}
-	l.shelf = w
-	l.pumps.Go(func() {
-		l.pump(w, l.closed, l.gate.Ring)
-	})
+	l.shelf = p
 	l.gate.Ring()
 }
 
@@ -106,29 +119,19 @@ func (l *lookout) wake() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.shelf != nil {
-		l.shelf.Close()
+		l.shelf.stop()
 		l.shelf = nil
-	}
-}
-
-func (l *lookout) isClosed() bool {
-	select {
-	case <-l.closed:
-		return true
-	default:
-		return false
 	}
 }
 
 // close ends all watching. Nothing rings the gate afterwards.
 func (l *lookout) close() {
 	l.mu.Lock()
-	close(l.closed)
-	l.door.Close()
+	defer l.mu.Unlock()
+	l.closed = true
 	if l.shelf != nil {
-		l.shelf.Close()
+		l.shelf.stop()
 		l.shelf = nil
 	}
-	l.mu.Unlock()
-	l.pumps.Wait()
+	l.door.stop()
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/internal/disk"
@@ -37,6 +38,8 @@ type shelf struct {
 	out     disk.Dir
 	freshed flusher // puts new on disk
 	outed   flusher
+
+	leaving atomic.Bool // out may have files in it
 
 	maxFrame int // bytes of one message
 	maxFile  int // bytes of one file
@@ -152,7 +155,11 @@ func (s *shelf) remove(name string) error {
 
 // flush puts on disk that files were removed.
 func (s *shelf) flush() error {
-	return errors.Join(s.freshed.flush(s.fresh), s.outed.flush(s.out))
+	err := s.freshed.flush(s.fresh)
+	if s.leaving.Load() {
+		err = errors.Join(err, s.outed.flush(s.out))
+	}
+	return err
 }
 
 // rubbish says why a file that could not be loaded never will be, or nil.
@@ -201,9 +208,12 @@ func (s *shelf) takeAside(from disk.Dir, name string, why error) {
 }
 
 func (s *shelf) close() {
-	s.ledger.mu.Lock()
-	s.ledger.close()
-	s.ledger.mu.Unlock()
-	s.fresh.Close()
-	s.out.Close()
+	if s.ledger != nil {
+		s.ledger.close()
+	}
+	for _, d := range []disk.Dir{s.fresh, s.out} {
+		if d != nil {
+			d.Close()
+		}
+	}
 }

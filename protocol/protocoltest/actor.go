@@ -64,7 +64,9 @@ func (a *actor) startProcess() {
 	exe, err := os.Executable()
 	a.s.must(err, "find the test binary")
 	a.cmd = exec.CommandContext(a.s.ctx, exe)
-	a.cmd.Env = append(os.Environ(), roleVar+"="+a.s.h.Protocol.Name())
+	// A process under the race detector sleeps for a second before it exits,
+	// unless told otherwise.
+	a.cmd.Env = append(os.Environ(), roleVar+"="+a.s.h.Protocol.Name(), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	a.cmd.Stderr = os.Stderr
 	in, err := a.cmd.StdinPipe()
 	a.s.must(err, "make a pipe")

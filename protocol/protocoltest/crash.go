@@ -1,6 +1,7 @@
 package protocoltest
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -167,6 +168,7 @@ func ownerLosesOwnership(s *scene) {
 		s.Error("the wrong handle says that it is the owner")
 	}
 	a.kill()
+	settled(func() bool { return !errors.Is(s.store.Own(s.ctx, false), protocol.ErrOwned) })
 	s.must(s.store.Own(s.ctx, false), "own what a killed process owned")
 }
 
@@ -200,7 +202,7 @@ func deadStoresAreCollected(s *scene) {
 		s.Fatal("a store with a client was collected")
 	}
 	tenant.kill()
-	if !collected() {
+	if !settled(collected) {
 		s.Fatal("a dead store was not collected")
 	}
 }

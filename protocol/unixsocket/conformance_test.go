@@ -9,7 +9,13 @@ import (
 	"github.com/ipcmgr/ipcmgr/protocol/protocoltest"
 )
 
-func TestMain(m *testing.M) { protocoltest.Main(m) }
+func TestMain(m *testing.M) {
+	if role := os.Getenv(childVar); role != "" {
+		child(role)
+		return
+	}
+	protocoltest.Main(m)
+}
 
 func TestConformance(t *testing.T) {
 	protocoltest.Run(t, protocoltest.Harness{

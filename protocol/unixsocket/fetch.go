@@ -47,6 +47,9 @@ func (m *Mailbox) fetchInTurn(ctx context.Context, ds []protocol.Delivery, wait 
 		if n := m.inbox.take(ds); n > 0 {
 			return n, false, nil
 		}
+		if m.leaving.Load() {
+			return 0, false, protocol.ErrClosed
+		}
 		if m.drained {
 			return 0, false, io.EOF
 		}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -97,11 +98,14 @@ func (m *Mailbox) Leave(ctx context.Context, d protocol.Departure) error {
 	if d.Suspend {
 		return failed("suspend", "", fmt.Errorf("a mailbox of sockets lives with its process: %w", errors.ErrUnsupported))
 	}
+	m.leaving.Store(true)
 	if err := m.seal(ctx); err != nil {
+		m.leaving.Store(false)
 		return failed("leave", "", err)
 	}
-	err := m.entry.Leave(ctx, d, func() error { return os.RemoveAll(m.box) })
+	err := m.entry.Leave(ctx, d, m.removeBox)
 	if err != nil && !errors.Is(err, protocol.ErrNoStore) {
+		m.leaving.Store(false)
 		return err
 	}
 	if !m.close() {
@@ -109,6 +113,28 @@ func (m *Mailbox) Leave(ctx context.Context, d protocol.Departure) error {
 	}
 	return err
 }
+
+// removeBox removes what stands for the mailbox in the store. It is moved away
+// first, because senders that do not know yet may be leaving their names in it.
+func (m *Mailbox) removeBox() error {
+	away := m.store.Path("tmp", fmt.Sprintf("box-%d-%d", os.Getpid(), boxesRemoved.Add(1)))
+	if err := os.Rename(m.box, away); err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	var err error
+	for range 10 {
+		if err = os.RemoveAll(away); err == nil {
+			return nil
+		}
+	}
+	m.notice(err) // it is in nobody's way
+	return nil
+}
+
+var boxesRemoved atomic.Uint64
 
 // abandon ends the connection as a crash would.
 func (m *Mailbox) abandon() {

@@ -35,6 +35,7 @@ type Mailbox struct {
 
 	over    context.Context // ends with ErrClosed, when the client leaves
 	end     context.CancelCauseFunc
+	leaving atomic.Bool // Leave is under way
 	closed  atomic.Bool
 	closing sync.RWMutex   // held shared by who uses the keeper without the turn
 	tasks   sync.WaitGroup // the goroutines of the client
@@ -115,7 +116,7 @@ func (m *Mailbox) setup(e *roster.Entry) (err error) {
 	m.box = m.store.Box(e.Key)
 	defer func() {
 		if err != nil {
-			os.RemoveAll(m.box)
+			err = errors.Join(err, m.removeBox())
 		}
 	}()
 	if err := os.Mkdir(m.box, 0o700); err != nil && !errors.Is(err, os.ErrExist) {

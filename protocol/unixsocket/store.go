@@ -42,6 +42,13 @@ func checkRoute(route string) error {
 	return nil
 }
 
+func checkSync(s protocol.Settings) error {
+	if s.Sync {
+		return fmt.Errorf("nothing is written to a disk, so that sync has no meaning: %w", errors.ErrUnsupported)
+	}
+	return nil
+}
+
 func nameLimit(route string) int { return addressLimit - len(route) - 2 }
 
 func shared(route string) *perl.Route {
@@ -64,6 +71,9 @@ func handle(r *roster.Roster, err error) (protocol.Store, error) {
 }
 
 func spawn(ctx context.Context, route string, s protocol.Settings) (protocol.Store, error) {
+	if err := checkSync(s); err != nil {
+		return nil, failed("spawn", "", err)
+	}
 	return handle(kind.Spawn(ctx, route, s))
 }
 
@@ -72,6 +82,9 @@ func open(ctx context.Context, route string) (protocol.Store, error) {
 }
 
 func join(ctx context.Context, route string, s protocol.Settings) (protocol.Store, error) {
+	if err := checkSync(s); err != nil {
+		return nil, failed("join", "", err)
+	}
 	return handle(kind.Join(ctx, route, s))
 }
 
@@ -97,8 +110,10 @@ func (s *store) Unread(ctx context.Context, id string) (int, error) {
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
 	}
-	_, err := s.Look(id)
-	return 0, failed("count the unread of", id, err)
+	if _, err := s.Look(id); err != nil && !errors.Is(err, protocol.ErrNoPeer) {
+		return 0, failed("count the unread of", id, err)
+	}
+	return 0, nil
 }
 
 // Close drops the handle, and leaves its clients as a crash would.

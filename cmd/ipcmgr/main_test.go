@@ -1,0 +1,134 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The test binary is the command too: it is copied into the scripts' PATH
+// under its name, and starts itself again as a worker.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ipcmgr": func() {
+		beforeHash = disturb
+		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}})
+}
+
+// disturb does what must not be left to chance: a file called "vanishing" is
+// gone when it is to be hashed, and the first worker that comes to the file
+// next to a pipe called "gate" stays there until it is killed.
+func disturb(path string) {
+	switch filepath.Base(path) {
+	case "vanishing":
+		_ = os.Remove(path)
+	case "held":
+		gate, err := os.OpenFile(filepath.Join(filepath.Dir(path), "gate"), os.O_WRONLY, 0)
+		if err != nil { // another worker was held here, and the gate is gone
+			return
+		}
+		fmt.Fprintln(gate, os.Getpid())
+		gate.Close()
+		select {}
+	}
+}
+
+// kind is a protocol with a serializer.
+type kind struct{ protocol, serializer string }
+
+var kinds = []kind{
+	{"fsqueue", "json"}, {"fsqueue", "msgpack"},
+	{"unixsocket", "json"}, {"unixsocket", "msgpack"},
+	{"bbolt", "json"}, {"bbolt", "msgpack"},
+}
+
+func (k kind) String() string { return k.protocol + "+" + k.serializer }
+
+// keeps says whether a mailbox stays while nobody holds it.
+func (k kind) keeps() bool { return k.protocol != "unixsocket" }
+
+func TestScripts(t *testing.T) {
+	for _, k := range []kind{{"fsqueue", "json"}, {"unixsocket", "msgpack"}, {"bbolt", "json"}} {
+		t.Run(k.String(), func(t *testing.T) { runScripts(t, k, "testdata/script") })
+	}
+}
+
+func TestDemoScripts(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) { runScripts(t, k, "testdata/demo") })
+	}
+}
+
+func runScripts(t *testing.T, k kind, dir string) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 dir,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			run, err := os.MkdirTemp("", "ipcmgr") // short, to leave room for a socket's name
+			if err != nil {
+				return err
+			}
+			env.Setenv("XDG_RUNTIME_DIR", run)
+			env.Setenv("P", k.protocol)
+			env.Setenv("S", k.serializer)
+			env.Setenv("ROUTE", filepath.Join(env.WorkDir, "st"))
+			env.Setenv("STORE", k.String()+"://"+filepath.Join(env.WorkDir, "st"))
+			env.Defer(func() {
+				left, err := filepath.Glob(run + "/ipcmgr/*")
+				if err = errors.Join(err, os.RemoveAll(run)); err != nil || left != nil {
+					env.T().Log("left behind: ", left, err)
+					env.T().FailNow()
+				}
+			})
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			switch cond {
+			case "keeps":
+				return k.keeps(), nil
+			case "perl":
+				return k == kind{"fsqueue", "json"}, nil
+			case "syncs":
+				return k.protocol != "unixsocket", nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":   exits,
+			"oddtree": oddTree,
+		},
+	})
+}
+
+// exits runs a command and checks its exit status: exits STATUS CMD ARG...
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS CMD ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, not %d", got, want)
+	}
+}
+
+// oddTree makes a directory of files with names that are hard to print, and of
+// things that are no regular files.
+func oddTree(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(makeOddTree(ts.MkAbs(args[0])))
+}

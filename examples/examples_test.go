@@ -1,0 +1,155 @@
+// Package examples holds the tests of the programs below it.
+package examples
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ipcmgr/ipcmgr"
+	_ "github.com/ipcmgr/ipcmgr/protocol/all"
+	_ "github.com/ipcmgr/ipcmgr/serializer/all"
+)
+
+// limit bounds what would otherwise hang for ever.
+const limit = time.Minute
+
+// bin is where the programs are built.
+var bin string
+
+// idleEnv makes this test binary a client that does nothing until it is killed.
+const idleEnv = "EXAMPLES_TEST_IDLE"
+
+func TestMain(m *testing.M) {
+	status := 1
+	var err error
+	if id := os.Getenv(idleEnv); id != "" {
+		err = idle(id)
+	} else {
+		status, err = buildAndRun(m)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(status)
+}
+
+func buildAndRun(m *testing.M) (status int, err error) {
+	if bin, err = os.MkdirTemp("", "examples"); err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(bin)
+	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./...")
+	if out, err := build.CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("build of the examples: %w\n%s", err, out)
+	}
+	return m.Run(), nil
+}
+
+func idle(id string) error {
+	st, err := ipcmgr.Open(context.Background(), "")
+	if err != nil {
+		return err
+	}
+	me, err := st.Connect(context.Background(), id)
+	if err != nil {
+		return err
+	}
+	_, err = me.Receive(context.Background())
+	return err
+}
+
+// each runs a test with every protocol that reaches other processes and every
+// serializer, in a place of its own in which nothing may be left.
+func each(t *testing.T, f func(t *testing.T, cfg ipcmgr.Config)) {
+	for _, protocol := range []string{"fsqueue", "unixsocket", "bbolt"} {
+		for _, serializer := range []string{"json", "msgpack"} {
+			t.Run(protocol+"+"+serializer, func(t *testing.T) {
+				place, err := os.MkdirTemp("", "run") // short, for unixsocket
+				require.NoError(t, err)
+				t.Cleanup(func() {
+					left, _ := filepath.Glob(filepath.Join(place, "ipcmgr", "*"))
+					require.Empty(t, left, "left behind")
+					require.NoError(t, os.RemoveAll(place))
+				})
+				t.Setenv("XDG_RUNTIME_DIR", place)
+				t.Setenv(ipcmgr.EnvProtocol, protocol)
+				t.Setenv(ipcmgr.EnvSerializer, serializer)
+				f(t, ipcmgr.Config{Protocol: ipcmgr.Names{protocol}, Serializer: serializer})
+			})
+		}
+	}
+}
+
+// run runs a program to its end and returns what it printed.
+func run(t *testing.T, name string, args ...string) string {
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	require.Empty(t, stderr.String())
+	return string(out)
+}
+
+func TestParentAndChild(t *testing.T) {
+	each(t, func(t *testing.T, _ ipcmgr.Config) {
+		require.Equal(t, "1 doubled is 2\n2 doubled is 4\n3 doubled is 6\n", run(t, "parent"))
+	})
+}
+
+// A child whose parent is killed ends by itself.
+func TestChildOfAKilledParent(t *testing.T) {
+	each(t, func(t *testing.T, cfg ipcmgr.Config) {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		st, err := ipcmgr.Spawn(ctx, cfg)
+		require.NoError(t, err)
+		t.Setenv(ipcmgr.EnvStore, st.Info().String())
+
+		self, err := os.Executable()
+		require.NoError(t, err)
+		parent := exec.CommandContext(ctx, self)
+		parent.Env = append(os.Environ(), idleEnv+"=parent")
+		require.NoError(t, parent.Start())
+		child := exec.CommandContext(ctx, filepath.Join(bin, "child"))
+		var stderr bytes.Buffer
+		child.Stderr = &stderr
+		require.NoError(t, child.Start())
+		require.NoError(t, st.WaitPeer(ctx, "parent", "child"))
+
+		require.NoError(t, parent.Process.Kill())
+		require.Error(t, parent.Wait())
+		require.Error(t, child.Wait())
+		require.Contains(t, stderr.String(), "parent: peer crashed")
+		require.NoError(t, st.Close())
+	})
+}
+
+const swapped = "tea at 2.50 with 2 bytes of photo\ncake at 3.75 with 6 bytes of photo\n"
+
+func TestSwapByEnvironment(t *testing.T) {
+	each(t, func(t *testing.T, _ ipcmgr.Config) {
+		require.Equal(t, swapped, run(t, "swap"))
+	})
+}
+
+func TestSwapByFile(t *testing.T) {
+	each(t, func(t *testing.T, cfg ipcmgr.Config) {
+		t.Setenv(ipcmgr.EnvProtocol, "")
+		t.Setenv(ipcmgr.EnvSerializer, "")
+		file := filepath.Join(t.TempDir(), "store.json")
+		text := `{"protocol": ["` + cfg.Protocol[0] + `"], "serializer": "` + cfg.Serializer + `"}`
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		require.Equal(t, swapped, run(t, "swap", file))
+	})
+}

@@ -1,0 +1,13 @@
+package fsqueue_test
+
+import (
+	"testing"
+
+	"github.com/ipcmgr/ipcmgr/protocol/fsqueue"
+	"github.com/ipcmgr/ipcmgr/protocol/protocoltest"
+)
+
+
+func TestConformance(t *testing.T) {
+	protocoltest.Run(t, protocoltest.Harness{Protocol: fsqueue.Protocol{}, Processes: true})
+}

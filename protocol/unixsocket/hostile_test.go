@@ -1,0 +1,166 @@
+//go:build unix
+
+package unixsocket
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+func TestForgedHelloIsRefused(t *testing.T) {
+	s := spawned(t)
+	b, told := joined(t, s, "b")
+	joined(t, s, "a") // of this process
+	started(t, "forger", s.Route())
+	told.await(t, within(t), `says that it is "a", which it is not`)
+	n, err := b.Fetch(within(t), make([]protocol.Delivery, 1), false)
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
+func TestForgedHelloOfAClientOfAnotherProcessIsRefused(t *testing.T) {
+	s := spawned(t)
+	_, says, _ := started(t, "alive", s.Route())
+	line(t, says)
+	_, told := joined(t, s, "b")
+	c := raw(t, s, "b")
+	_, err := c.Write(framed(string(hello("a")), "forged"))
+	require.NoError(t, err)
+	told.await(t, within(t), `says that it is "a", which it is not`)
+	closed(t, c)
+}
+
+func TestHelloOfNobodyIsRefused(t *testing.T) {
+	s := spawned(t)
+	_, told := joined(t, s, "b")
+	for _, first := range []string{string(hello("nobody")), string(hello("b")), "rubbish", `{"hello":".."}`, ""} {
+		c := raw(t, s, "b")
+		_, err := c.Write(framed(first, "forged"))
+		require.NoError(t, err)
+		closed(t, c)
+	}
+	told.await(t, within(t), "begins with no hello")
+}
+
+func TestHugeFrameClosesTheConnectionBeforeMemoryIsSpent(t *testing.T) {
+	s := spawned(t)
+	b, told := joined(t, s, "b")
+	marker(t, s, "perl")
+	c := raw(t, s, "b")
+	_, err := c.Write(append(framed(string(hello("perl")), "good"), 0xff, 0xff, 0xff, 0xff, 'x'))
+	require.NoError(t, err)
+	told.await(t, within(t), "a frame of 4294967295 bytes is announced, 1048576 are allowed")
+	closed(t, c)
+	_, texts := fetched(t, b, 1)
+	require.Equal(t, []string{"good"}, texts)
+
+	// A hello may be much less than a message.
+	c = raw(t, s, "b")
+	_, err = c.Write([]byte{0, 0, 0x20, 1})
+	require.NoError(t, err)
+	closed(t, c)
+}
+
+// An announced length costs nothing until the bytes are there.
+func TestMemoryFollowsWhatHasArrived(t *testing.T) {
+	s := spawned(t, func(s *protocol.Settings) { s.MaxFrame, s.MaxBytes = 1<<30, 1<<30 })
+	b, _ := joined(t, s, "b")
+	marker(t, s, "perl")
+	c := raw(t, s, "b")
+	_, err := c.Write(append(framed(string(hello("perl")), "good"), 0x3f, 0xff, 0xff, 0xff, 'x', 'y'))
+	require.NoError(t, err)
+	_, texts := fetched(t, b, 1)
+	require.Equal(t, []string{"good"}, texts)
+	require.NoError(t, b.take(b.over))
+	defer b.release()
+	for _, c := range b.conns {
+		require.Less(t, cap(c.in.large), 1<<18)
+	}
+}
+
+func TestDribbledFramesHoldUpNobody(t *testing.T) {
+	s := spawned(t)
+	a, _ := joined(t, s, "a")
+	b, _ := joined(t, s, "b")
+	marker(t, s, "perl")
+	c := raw(t, s, "b")
+	big := strings.Repeat("large", 20000)
+	stream := framed(string(hello("perl")), "slow")
+	for i := range stream {
+		_, err := c.Write(stream[i : i+1])
+		require.NoError(t, err)
+		if i%5 == 0 {
+			send(t, a, "b", "quick", big)
+			_, texts := fetched(t, b, 2)
+			if texts[0] == "slow" {
+				require.Equal(t, len(stream)-1, i)
+				fetched(t, b, 1)
+				return
+			}
+			require.Equal(t, []string{"quick", big}, texts)
+		}
+	}
+	_, texts := fetched(t, b, 1)
+	require.Equal(t, []string{"slow"}, texts)
+}
+
+func TestSilentConnectionsAreLimited(t *testing.T) {
+	s := spawned(t)
+	a, _ := joined(t, s, "a")
+	b, told := joined(t, s, "b")
+	var silent []*net.UnixConn
+	for range maxStrangers + 50 {
+		silent = append(silent, raw(t, s, "b"))
+	}
+	told.await(t, within(t), "connections wait to say who they are")
+	for _, c := range silent[:50] {
+		closed(t, c) // the oldest ones
+	}
+	send(t, a, "b", "hello")
+	_, texts := fetched(t, b, 1)
+	require.Equal(t, []string{"hello"}, texts)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	require.LessOrEqual(t, len(b.strangers), maxStrangers)
+}
+
+func TestDeathInTheMiddleOfAMessage(t *testing.T) {
+	s := spawned(t)
+	b, told := joined(t, s, "b")
+	started(t, "half", s.Route())
+	from, texts := fetched(t, b, 1)
+	require.Equal(t, "a", from)
+	require.Equal(t, []string{"whole"}, texts)
+	told.await(t, within(t), `the connection of "a" ended in the middle of a message`)
+	n, err := b.Fetch(within(t), make([]protocol.Delivery, 1), false)
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
+func TestLongRouteIsANamedError(t *testing.T) {
+	route := filepath.Join(shortRoute(t), strings.Repeat("x", 60))
+	_, err := Protocol{}.Spawn(within(t), route, settings())
+	require.ErrorContains(t, err, route+" is too long by")
+	require.ErrorContains(t, err, "use a shorter route")
+	_, err = os.Lstat(route)
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestLongIDFitsTheAddress(t *testing.T) {
+	s := spawned(t)
+	id := strings.Repeat("long", 60)
+	a, _ := joined(t, s, id)
+	b, _ := joined(t, s, "b")
+	send(t, a, "b", "there")
+	from, _ := fetched(t, b, 1)
+	require.Equal(t, id, from)
+	send(t, b, id, "and back")
+	fetched(t, a, 1)
+}
