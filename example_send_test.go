@@ -49,7 +49,8 @@ func ExampleClient_TrySend() {
 	// <nil>
 }
 
-// SendBatch costs about as much as one Send.
+// SendBatch is one operation, whatever the number of messages: one file, one
+// transaction, one write.
 func ExampleClient_SendBatch() {
 	ctx := context.Background()
 	st := must(ipcmgr.Spawn(ctx, memory))

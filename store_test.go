@@ -119,15 +119,12 @@ func TestShutdownIsBounded(t *testing.T) {
 // The configured signal reaches each other process once, before the request to
 // terminate.
 func TestSignal(t *testing.T) {
-	if len(protocols) == 1 {
-		return
-	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	eachConfig(t, ipcmgr.Config{Signal: "HUP"}, func(t *testing.T, s *ipcmgr.Store) {
 		ctx := testContext(t)
-		connect(t, s, "a")
+		a := connect(t, s, "a")
 		v := newVictim(t, s, "v")
 		if v.local != nil {
 			return
@@ -135,7 +132,8 @@ func TestSignal(t *testing.T) {
 		require.NoError(t, s.Signal(ctx))
 		require.Error(t, v.cmd.Wait(), "it dies of it")
 		require.Equal(t, "signal: hangup", v.cmd.ProcessState.String())
-		require.NoError(t, s.Wait(ctx), "dead is not active; a is in this process")
+		require.NoError(t, a.Disconnect(ctx, nil))
+		require.NoError(t, s.Wait(ctx), "the dead is not waited for")
 	})
 	require.Empty(t, hup, "the owner does not signal itself")
 }

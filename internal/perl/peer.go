@@ -20,6 +20,7 @@ type Peer struct {
 	ID    string
 	Name  string // D
 	PID   int    // 0 when suspended
+	Ours  bool   // D.pid was written by this package: our records know more
 	State protocol.State
 	Since time.Time // when D.pid or, suspended, D.suspend or D.stats was written
 	Until time.Time // of a suspension; zero = no deadline
@@ -82,7 +83,8 @@ func (r *Route) read(dir disk.Dir, name string) (Peer, bool, error) {
 	first, written, err := content(dir, name+".pid")
 	switch {
 	case err == nil:
-		line, _, _ := bytes.Cut(first, []byte("\n"))
+		line, more, _ := bytes.Cut(first, []byte("\n"))
+		p.Ours = string(more) == ours
 		p.PID, err = strconv.Atoi(string(bytes.TrimSpace(line)))
 		if err != nil || p.PID <= 0 || p.PID > math.MaxInt32 {
 			return Peer{}, false, nil

@@ -73,7 +73,7 @@ func TestLifeOfAClient(t *testing.T) {
 		require.False(t, ok, "still being made")
 
 		require.NoError(t, r.Connected(id))
-		require.Equal(t, strconv.Itoa(os.Getpid()), r.text(t, d+".pid"))
+		require.Equal(t, strconv.Itoa(os.Getpid())+"\nipcmgr", r.text(t, d+".pid"))
 		p, ok, err := r.Peer(id)
 		require.NoError(t, err)
 		require.True(t, ok)

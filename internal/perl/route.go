@@ -47,6 +47,9 @@ func (r *Route) in(f func(dir, tmp disk.Dir) error) error {
 	return f(dir, tmp)
 }
 
+// ours is the second line of a D.pid that we wrote. Perl reads only the first.
+const ours = "ipcmgr"
+
 // Connected tells Perl that this process holds the mailbox of id. D must stand
 // already: a Perl peer sends as soon as it sees D.pid.
 func (r *Route) Connected(id string) error {
@@ -60,7 +63,7 @@ func (r *Route) Connected(id string) error {
 				return err
 			}
 		}
-		if err := disk.WriteFile(dir, tmp, d+".pid", []byte(strconv.Itoa(os.Getpid())), false); err != nil {
+		if err := disk.WriteFile(dir, tmp, d+".pid", []byte(strconv.Itoa(os.Getpid())+"\n"+ours), false); err != nil {
 			return err
 		}
 		return gone(dir.Remove(d + ".suspend"))

@@ -103,8 +103,8 @@ func (r *Roster) judge(rec *record) (protocol.Peer, error) {
 func (r *Roster) takenUp(p perl.Peer, ours *protocol.Peer) (theirs protocol.Peer, foreign bool, err error) {
 	theirs = protocol.Peer{ID: p.ID, PID: p.PID, State: p.State, Since: p.Since, Until: p.Until}
 	if p.State == protocol.Active {
-		if p.PID == ours.PID && ours.State == protocol.Crashed {
-			return theirs, false, nil // our own, which nobody has cleared away
+		if p.Ours { // not cleared away yet, or by nobody
+			return theirs, false, nil
 		}
 		up, since, err := r.lives.alive(foreignHolder(p))
 		if err != nil {

@@ -68,7 +68,8 @@ func (r *Roster) differs(rev uint64) (bool, error) {
 	r.listing.Lock()
 	defer r.listing.Unlock()
 	peers, err := r.list()
-	return err == nil && (rev != r.rev || !slices.EqualFunc(peers, r.last, samePeer)), err
+	told := r.rev != 0 && rev == r.rev
+	return err == nil && (!told || !slices.EqualFunc(peers, r.last, samePeer)), err
 }
 
 func samePeer(a, b protocol.Peer) bool {

@@ -201,7 +201,7 @@ func init() {
 		r, err := plainKind.Open(context.Background(), args[0])
 		check(err)
 		for i := range 50 {
-			_, err = r.Enter(context.Background(), options(fmt.Sprint(i), protocol.New), noSetup)
+			_, err = r.Enter(context.Background(), options(fmt.Sprint("c", i), protocol.New), noSetup)
 			check(err)
 		}
 		stay("held")

@@ -61,6 +61,9 @@ func (rec *record) peer() protocol.Peer {
 // lead elsewhere.
 var token = regexp.MustCompile(`^[0-9a-z-]{1,80}$`)
 
+// maxEpoch leaves room to count on, which no count of Connects needs.
+const maxEpoch = 1 << 60
+
 // decode reads the record that is said to be that of key.
 func decode(key string, data []byte) (*record, error) {
 	var rec record
@@ -70,6 +73,8 @@ func decode(key string, data []byte) (*record, error) {
 	switch {
 	case Key(rec.ID) != key:
 		return nil, fmt.Errorf("it is about %q", rec.ID)
+	case rec.Epoch > maxEpoch:
+		return nil, errors.New("its epoch is beyond any count")
 	case rec.State == 0:
 		return nil, errors.New("it has no state")
 	case rec.State == state(protocol.Active) && (rec.PID <= 0 || !token.MatchString(rec.Token)):

@@ -44,6 +44,11 @@ func (r *Roster) raze(ctx context.Context) error {
 	if err := os.Rename(r.Path(), ruin); err != nil {
 		return err
 	}
+	// Who watches the records is told by one that appears: that a directory is
+	// removed is not told while somebody has it open.
+	if f, makeErr := r.records.dir.Create(".unspawned"); makeErr == nil {
+		f.Close()
+	}
 	for _, id := range ids {
 		err = errors.Join(err, r.perl.Erase(id))
 	}

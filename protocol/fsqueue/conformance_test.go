@@ -7,7 +7,6 @@ import (
 	"github.com/ipcmgr/ipcmgr/protocol/protocoltest"
 )
 
-
 func TestConformance(t *testing.T) {
 	protocoltest.Run(t, protocoltest.Harness{Protocol: fsqueue.Protocol{}, Processes: true})
 }

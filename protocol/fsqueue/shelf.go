@@ -64,9 +64,12 @@ type slip struct {
 // list reads the names in the mailbox. What is no message's file is set aside.
 func (s *shelf) list() (map[string]label, error) {
 	found := map[string]label{}
-	// A file that moves meanwhile is seen in one of the two, because it only
-	// moves this way.
-	for _, d := range [...]disk.Dir{s.fresh, s.out} {
+	dirs := []disk.Dir{s.fresh}
+	if s.leaving.Load() {
+		// Second: a file that moves meanwhile is seen in one of the two.
+		dirs = append(dirs, s.out)
+	}
+	for _, d := range dirs {
 		names, err := d.Names()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err

@@ -1,6 +1,9 @@
 package protocoltest
 
 import (
+	"errors"
+	"io"
+
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -73,6 +76,26 @@ func (c *client) expect(g *ledger, count int) {
 func (c *client) ack(ds []protocol.Delivery) {
 	c.s.Helper()
 	c.s.must(c.Ack(c.s.ctx, ds), c.id+": acknowledge")
+}
+
+// drain fetches and acknowledges until the sealed mailbox has given everything,
+// and counts.
+func (c *client) drain() int {
+	c.s.Helper()
+	got := 0
+	ds := make([]protocol.Delivery, 64)
+	for {
+		n, err := c.Fetch(c.s.ctx, ds, true)
+		if n > 0 {
+			got += n
+			c.ack(ds[:n])
+			continue
+		}
+		if !errors.Is(err, io.EOF) {
+			c.s.Fatalf("%s: draining gave %v, want io.EOF", c.id, err)
+		}
+		return got
+	}
 }
 
 // empty holds that nothing can be fetched.

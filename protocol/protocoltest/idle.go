@@ -28,7 +28,7 @@ func noPeriodicCalls(s *scene) {
 	const looks, look, most = 3, 2 * time.Second, 10
 	a := s.actor()
 	pid := a.connect("a", protocol.New).PID
-	s.connect("b", protocol.New)
+	b := s.connect("b", protocol.New)
 	a.tell(order{Op: "idle"})
 	a.hear()
 	var seen []int
@@ -47,7 +47,6 @@ func noPeriodicCalls(s *scene) {
 	if seen[len(seen)-1] > most {
 		s.Errorf("the threads of a process that waits went to sleep %d times in looks of %v each", seen, look)
 	}
-	b := s.connect("c", protocol.New)
 	b.send("a", 0, 1)
 	if r := a.finish(); r.Err != "" {
 		s.Errorf("the client that waited: %s", r.Err)

@@ -39,9 +39,9 @@ func (s *scene) watchLeaks() (check func()) {
 	}
 }
 
-// settled gives ok ten seconds to become true.
+// settled gives ok time to become true.
 func settled(ok func() bool) bool {
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(*hang / 4); time.Now().Before(end); {
 		if ok() {
 			return true
 		}

@@ -46,15 +46,12 @@ func readLetter(d protocol.Delivery) (letter, error) {
 	return letter{By: string(parts[0]), To: string(parts[1]), Seq: seq, From: d.From, Redelivered: d.Redelivered}, err
 }
 
-var (
-	frames  atomic.Uint64
-	process = uint64(os.Getpid())
-)
+var frames atomic.Uint64 // made by this process
 
 // frameID makes an id that no other frame has, in the form that foreign writers
 // use.
 func frameID() []byte {
-	return fmt.Appendf(nil, "%08X-0000-7000-8000-%012X", process&0xffffffff, frames.Add(1))
+	return fmt.Appendf(nil, "%08X-0000-7000-8000-%012X", uint32(os.Getpid()), frames.Add(1))
 }
 
 func frame(data []byte) protocol.Frame { return protocol.Frame{ID: frameID(), Data: data} }

@@ -18,6 +18,7 @@ func peers(t *testing.T, h Harness) {
 	h.run(t, "LookingIsNotBeing", lookingIsNotBeing)
 	h.run(t, "AttributesAreSeen", attributesAreSeen)
 	h.run(t, "AttributesGoWithTheirClient", attributesGoWithTheirClient)
+	h.run(t, "EveryChangeIsTold", everyChangeIsTold)
 	h.run(t, "NoChangeIsMissed", noChangeIsMissed)
 	h.run(t, "EveryWatcherSees", everyWatcherSees)
 	h.run(t, "StatisticsStay", statisticsStay)
@@ -123,6 +124,38 @@ func attributesGoWithTheirClient(s *scene) {
 	}
 	if p := s.state(s.store, "a", protocol.Active); len(p.Attrs) > 0 {
 		s.Errorf("a newcomer has the attributes %q", p.Attrs)
+	}
+}
+
+// Changed returns at once when there was a change since the revision it is
+// asked about, of whatever kind.
+func everyChangeIsTold(s *scene) {
+	watch := s.open()
+	a := s.actor()
+	b := s.connect("b", protocol.New)
+	for _, change := range []struct {
+		what string
+		make func()
+		done func(peers []protocol.Peer) bool
+	}{
+		{"connect", func() { a.connect("a", protocol.New) }, func(ps []protocol.Peer) bool { return len(ps) == 2 }},
+		{"publish", func() { a.do(order{Op: "publish", Attrs: map[string]string{"x": "y"}}) }, func(ps []protocol.Peer) bool { return ps[0].Attrs["x"] == "y" }},
+		{"publish here", func() { s.must(b.Publish(s.ctx, map[string]string{"x": "z"}, nil), "publish") }, func(ps []protocol.Peer) bool { return ps[1].Attrs["x"] == "z" }},
+		{"leave", b.leave, func(ps []protocol.Peer) bool { return len(ps) == 1 }},
+		{"crash", a.kill, func(ps []protocol.Peer) bool { return ps[0].State == protocol.Crashed }},
+	} {
+		_, rev, err := watch.Peers(s.ctx)
+		s.must(err, "list peers")
+		change.make()
+		for {
+			s.must(watch.Changed(s.ctx, rev), "waiting to be told of "+change.what)
+			var list []protocol.Peer
+			list, rev, err = watch.Peers(s.ctx)
+			s.must(err, "list peers")
+			if change.done(list) {
+				break
+			}
+		}
 	}
 }
 

@@ -1,8 +1,6 @@
 package protocoltest
 
 import (
-	"errors"
-	"io"
 	"testing"
 	"time"
 
@@ -26,6 +24,8 @@ func pressure(t *testing.T, h Harness) {
 	}
 	if f := h.Protocol.Features(); f.Redelivers {
 		h.run(t, "WaitsThroughCrash", waitsThroughCrash, room(16, 1<<20))
+	} else {
+		h.run(t, "CrashWakes", crashWakes, room(16, 1<<20))
 	}
 }
 
@@ -211,6 +211,16 @@ func waitsThroughCrash(s *scene) {
 	s.served(f, s.connect("b", protocol.Reconnect), filled)
 }
 
+// Where mailboxes are not kept, a crash ends the waiting: there is nothing to
+// wait for.
+func crashWakes(s *scene) {
+	b := s.player("b", protocol.New)
+	f, _ := s.blocked("b")
+	b.kill()
+	<-f.done
+	s.wantErr(f.err, protocol.ErrPeerCrashed, "a sender that waited for one that crashed")
+}
+
 // served holds that b gets all that was accepted while it was away and more.
 func (s *scene) served(f *flow, b *client, filled int) {
 	s.Helper()
@@ -236,24 +246,4 @@ func overdueWakes(s *scene) {
 	<-f.done
 	s.wantErr(f.err, protocol.ErrPeerGone, "a sender that waited for one overdue")
 	s.connect("b", protocol.Reconnect).came(2, protocol.Suspended)
-}
-
-// drain fetches and acknowledges until the sealed mailbox has given everything,
-// and counts.
-func (c *client) drain() int {
-	c.s.Helper()
-	got := 0
-	ds := make([]protocol.Delivery, 64)
-	for {
-		n, err := c.Fetch(c.s.ctx, ds, true)
-		if n > 0 {
-			got += n
-			c.ack(ds[:n])
-			continue
-		}
-		if !errors.Is(err, io.EOF) {
-			c.s.Fatalf("%s: draining gave %v, want io.EOF", c.id, err)
-		}
-		return got
-	}
 }

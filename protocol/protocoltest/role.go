@@ -103,7 +103,7 @@ func (r *role) do(ctx context.Context, o order) (rep report, err error) {
 	case "consume":
 		err = r.consume(ctx, o)
 	case "idle":
-		// The answer to this order is that it is being carried out.
+		// The test must not look before the order has arrived.
 		r.say(report{})
 		_, err = r.box.Fetch(ctx, make([]protocol.Delivery, 1), true)
 	case "publish":

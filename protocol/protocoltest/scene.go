@@ -7,14 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
-
-// hang is how long anything may take before the suite calls it stuck. No test
-// expects anything to be faster.
-const hang = time.Minute
 
 var errHang = errors.New("protocoltest: stuck: this should have ended long ago")
 
@@ -53,7 +48,7 @@ func (h Harness) run(t *testing.T, name string, test func(*scene), tune ...func(
 
 // empty makes a scene without a store.
 func (h Harness) empty(t *testing.T) *scene {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), hang, errHang)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), *hang, errHang)
 	s := &scene{T: t, h: h, features: h.Protocol.Features(), ctx: ctx}
 	check := s.watchLeaks()
 	t.Cleanup(func() {
@@ -89,7 +84,7 @@ func (s *scene) spawn(route string, settings protocol.Settings) protocol.Store {
 // last, so that nobody can take a temporary one for dead in between.
 func (s *scene) strike(st protocol.Store, stood bool) {
 	defer st.Close()
-	ctx, cancel := context.WithTimeoutCause(context.Background(), hang, errHang)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), *hang, errHang)
 	defer cancel()
 	route := st.Route()
 	last, err := s.h.Protocol.Open(ctx, route)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +40,11 @@ func (m *Mailbox) deliver(ctx context.Context, to string, frames []protocol.Fram
 			return 0, fmt.Errorf("%w: %d bytes, the store allows %d", protocol.ErrTooLarge, size, m.frameLimit)
 		}
 	}
-	l := m.link(to)
+	l, err := m.link(to)
+	if err != nil {
+		return 0, err
+	}
+	defer m.done(l)
 	if err := l.hold(ctx, m, wait); err != nil {
 		return 0, err
 	}
@@ -78,12 +83,21 @@ func (m *Mailbox) deliver(ctx context.Context, to string, frames []protocol.Fram
 	}
 }
 
+// chunks has the buffers that frames are copied into.
+var chunks = sync.Pool{New: func() any { return new([]byte) }}
+
 // transmit writes frames to the link's connection, in as few writes as
 // possible.
 func (m *Mailbox) transmit(ctx context.Context, l *link, frames []protocol.Frame, wait bool) (n int, err error) {
 	if err := m.room(ctx, l, wait); err != nil {
 		return 0, err
 	}
+	buf := chunks.Get().(*[]byte)
+	l.buf = *buf
+	defer func() {
+		*buf, l.buf = l.buf, nil
+		chunks.Put(buf)
+	}()
 	for n < len(frames) {
 		if n > 0 && ctx.Err() != nil {
 			return n, context.Cause(ctx)

@@ -135,6 +135,11 @@ func (m *Mailbox) dial(ctx context.Context, seen *roster.Seen, path string) (*co
 	}
 	c.pid, c.epoch, c.counted = pid, seen.Epoch, !seen.Foreign
 	m.mu.Lock()
+	if m.closed.Load() {
+		m.mu.Unlock()
+		c.close()
+		return nil, protocol.ErrClosed
+	}
 	m.enlist(c)
 	m.befriend(c, seen.ID)
 	if m.sealed {

@@ -178,7 +178,9 @@ func (m *Mailbox) free() {
 	}
 	for _, l := range links {
 		l.held <- struct{}{} // for ever
+		m.mu.Lock()
 		l.unlink()
+		m.mu.Unlock()
 	}
 	if m.listener != nil {
 		m.listener.close()

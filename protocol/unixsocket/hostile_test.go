@@ -131,6 +131,20 @@ func TestSilentConnectionsAreLimited(t *testing.T) {
 	require.LessOrEqual(t, len(b.strangers), maxStrangers)
 }
 
+// Without a descriptor for it, a connection waits; it is neither lost nor
+// spun upon.
+func TestRunningOutOfDescriptors(t *testing.T) {
+	s := spawned(t)
+	_, says, orders := started(t, "starved", s.Route())
+	line(t, says)
+	a, _ := joined(t, s, "b")
+	send(t, a, "a", "at last")
+	require.Contains(t, line(t, says), "too many open files")
+	_, err := orders.Write([]byte("go on\n"))
+	require.NoError(t, err)
+	require.Equal(t, "at last", line(t, says))
+}
+
 func TestDeathInTheMiddleOfAMessage(t *testing.T) {
 	s := spawned(t)
 	b, told := joined(t, s, "b")

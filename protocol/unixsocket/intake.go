@@ -110,7 +110,7 @@ func (m *Mailbox) dropStranger(reason error) bool {
 // and says whether something came, if only the end.
 func (m *Mailbox) receive(c *conn) bool {
 	if c.from != nil {
-		if m.stalls(c) {
+		if !c.in.primed && m.stalls(c) {
 			return false
 		}
 		if c.from.current != c {
@@ -263,6 +263,7 @@ func (m *Mailbox) lose(c *conn, reason error) {
 	case c.in.midFrame() && c.from != nil:
 		m.notice(fmt.Errorf("the connection of %q ended in the middle of a message, which is dropped", c.from.id))
 	}
+	c.broken.Store(true)
 	m.poller.remove(c.fd)
 	if m.last == c {
 		m.last = nil
@@ -273,6 +274,7 @@ func (m *Mailbox) lose(c *conn, reason error) {
 	same := func(o *conn) bool { return o == c }
 	m.strangers = slices.DeleteFunc(m.strangers, same)
 	if f := c.from; f != nil {
+		m.dropLink(f.id, c)
 		if f.current == c {
 			f.current = nil
 		}

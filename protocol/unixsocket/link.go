@@ -12,13 +12,14 @@ import (
 
 // link is the sending side towards one peer. One Deliver at a time holds it.
 type link struct {
-	id   string
-	held chan struct{}
+	id    string
+	users int           // Delivers that have it or wait for it; guarded by the mailbox's mu
+	held  chan struct{} // has a value while one has it
 
 	// Below, what belongs to the holder.
 	conn    *conn         // nil until there is one
 	visitor *gate.Visitor // nil where the peer is foreign, and has no gate
-	buf     []byte
+	buf     []byte        // of one transmit
 	ends    []int
 
 	mu    sync.Mutex
@@ -26,16 +27,42 @@ type link struct {
 	told  chan struct{} // closed when it begins to; nil if nobody listens
 }
 
-// link gives the one to a peer.
-func (m *Mailbox) link(id string) *link {
+// link gives the one to a peer, until the caller is done with it.
+func (m *Mailbox) link(id string) (*link, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.closed.Load() {
+		return nil, protocol.ErrClosed
+	}
 	l := m.links[id]
 	if l == nil {
 		l = &link{id: id, held: make(chan struct{}, 1)}
 		m.links[id] = l
 	}
-	return l
+	l.users++
+	return l, nil
+}
+
+// done gives l back. One without a connection is of no further use.
+func (m *Mailbox) done(l *link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l.users--; l.users == 0 {
+		m.dropLink(l.id, l.conn)
+	}
+}
+
+// dropLink forgets the link to a peer that nobody uses if its connection is c
+// and has ended. The lock is held.
+func (m *Mailbox) dropLink(id string, c *conn) {
+	l := m.links[id]
+	if l == nil || l.users > 0 || l.conn != c || id == m.id {
+		return
+	}
+	if c == nil || c.broken.Load() {
+		l.unlink()
+		delete(m.links, id)
+	}
 }
 
 // hold waits for the link. Without wait it does so only while its holder makes

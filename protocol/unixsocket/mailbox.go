@@ -95,7 +95,6 @@ func connect(ctx context.Context, s *store, o protocol.ConnectOptions) (_ *Mailb
 	if err != nil {
 		return nil, err
 	}
-	m.keeper.Open(m.entry.Epoch)
 	m.tasks.Go(m.pump)
 	m.tasks.Go(m.guard)
 	m.kick()
@@ -129,6 +128,7 @@ func (m *Mailbox) setup(e *roster.Entry) (err error) {
 		return err
 	}
 	m.keeper.Recount(0, 0) // what a crashed holder had not read is lost with it
+	m.keeper.Open(e.Epoch)
 	if m.lobby, err = gate.OpenLobby(m.box, e.Key); err != nil {
 		return err
 	}

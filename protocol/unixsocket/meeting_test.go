@@ -187,6 +187,31 @@ func TestSocketsAreOfThisUserOnly(t *testing.T) {
 	}
 }
 
+// A client that meets many others keeps nothing of those that are gone.
+func TestNothingIsKeptOfPeersThatAreGone(t *testing.T) {
+	s := spawned(t)
+	b, _ := joined(t, s, "b")
+	for i := range 20 {
+		a, _ := joined(t, s, "a"+strconv.Itoa(i))
+		send(t, a, "b", "question")
+		from, _ := fetched(t, b, 1)
+		send(t, b, from, "answer")
+		fetched(t, a, 1)
+		require.NoError(t, a.Leave(within(t), protocol.Departure{}))
+		_, err := b.Deliver(within(t), from, frames("more"), i%2 == 0)
+		require.Error(t, err)
+		_, err = b.Deliver(within(t), from, frames("more"), i%2 == 0)
+		require.ErrorIs(t, err, protocol.ErrNoPeer)
+	}
+	_, err := b.Fetch(within(t), make([]protocol.Delivery, 1), false) // sees the ends
+	require.NoError(t, err)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	require.Empty(t, b.links)
+	require.Empty(t, b.friends)
+	require.Empty(t, b.conns)
+}
+
 func TestSuspendIsRefused(t *testing.T) {
 	s := spawned(t)
 	b, _ := joined(t, s, "b")

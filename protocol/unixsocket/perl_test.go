@@ -136,6 +136,25 @@ func TestNewHelloOfAForeignPeerReplacesItsConnection(t *testing.T) {
 	require.Equal(t, "to the second", readFrame(t, second))
 }
 
+// What comes along with a hello is read, however full the mailbox is: no event
+// would tell of it later.
+func TestMessagesThatComeWithTheHelloOfAFullMailbox(t *testing.T) {
+	s := spawned(t, func(s *protocol.Settings) { s.MaxPending = 1 })
+	b, _ := joined(t, s, "b")
+	marker(t, s, "perl")
+	send(t, b, "b", "full")
+	ds := make([]protocol.Delivery, 1)
+	n, err := b.Fetch(within(t), ds, true)
+	require.Equal(t, 1, n)
+	require.NoError(t, err)
+	c := raw(t, s, "b")
+	_, err = c.Write(framed(`{"hello":"perl"}`, "1", "2"))
+	require.NoError(t, err)
+	_, texts := fetched(t, b, 2)
+	require.Equal(t, []string{"1", "2"}, texts)
+	require.NoError(t, b.Ack(within(t), ds))
+}
+
 func TestForeignSenderIsHeldBackByTheLimits(t *testing.T) {
 	s := spawned(t, func(s *protocol.Settings) { s.MaxPending = 10 })
 	b, _ := joined(t, s, "b")

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
@@ -249,10 +250,40 @@ func child(role string) {
 		must(err)
 		fmt.Println("ready")
 		io.Copy(io.Discard, c)
+	case "starved": // has no descriptor to accept with until it is told to go on
+		s, err := Protocol{}.Open(ctx, route)
+		must(err)
+		first := true
+		m, err := s.Connect(ctx, options("a", protocol.New, func(err error) {
+			if first {
+				fmt.Println(err)
+				first = false
+			}
+		}))
+		must(err)
+		var limit unix.Rlimit
+		must(unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+		fd, err := unix.Dup(0)
+		must(err)
+		fewer := limit
+		must(unix.Close(fd))
+		fewer.Cur = 0
+		for range fd { // the lowest that is free; systems differ in the type
+			fewer.Cur++
+		}
+		must(unix.Setrlimit(unix.RLIMIT_NOFILE, &fewer))
+		fmt.Println("ready")
+		bufio.NewScanner(os.Stdin).Scan()
+		must(unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+		ds := make([]protocol.Delivery, 1)
+		_, err = m.Fetch(ctx, ds, true)
+		must(err)
+		fmt.Println(string(ds[0].Data))
 	case "half": // is killed in the middle of a message
 		m := open("a")
 		post(m, "whole")
-		l := m.(*Mailbox).link("b")
+		l, err := m.(*Mailbox).link("b")
+		must(err)
 		l.conn.send(framed(strings.Repeat("x", 5000))[:2000])
 		os.Exit(0)
 	case "quick": // sends and leaves

@@ -60,7 +60,7 @@ type store struct {
 	*roster.Roster
 
 	mu    sync.Mutex
-	boxes map[*Mailbox]struct{} // connected through this handle
+	boxes map[*Mailbox]struct{} // connected through this handle; nil when it is closed
 }
 
 func handle(r *roster.Roster, err error) (protocol.Store, error) {
@@ -99,9 +99,10 @@ func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protoco
 	if err != nil {
 		return nil, failed("connect", o.ID, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.boxes[m] = struct{}{}
+	if !s.remember(m) {
+		m.abandon()
+		return nil, failed("connect", o.ID, protocol.ErrClosed)
+	}
 	return m, nil
 }
 
@@ -120,12 +121,21 @@ func (s *store) Unread(ctx context.Context, id string) (int, error) {
 func (s *store) Close() error {
 	s.mu.Lock()
 	boxes := s.boxes
-	s.boxes = map[*Mailbox]struct{}{}
+	s.boxes = nil
 	s.mu.Unlock()
 	for m := range boxes {
 		m.abandon()
 	}
 	return s.Roster.Close()
+}
+
+func (s *store) remember(m *Mailbox) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.boxes != nil {
+		s.boxes[m] = struct{}{}
+	}
+	return s.boxes != nil
 }
 
 func (s *store) forget(m *Mailbox) {
