@@ -253,6 +253,9 @@ type order struct {
 
 // play is the process of a victim. It ends with the test that started it.
 func play(id string) error {
+	if role, ok := strings.CutPrefix(id, benchPrefix); ok {
+		return playBench(strings.Fields(role))
+	}
 	ctx := context.Background()
 	s, err := ipcmgr.Open(ctx, "")
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -161,7 +162,15 @@ func buildBeside(t *testing.T, sources map[string]string) (bin string) {
 }
 
 func build(t *testing.T, args ...string) {
-	out, err := exec.Command("go", append([]string{"build"}, args...)...).CombinedOutput()
+	tags := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "-tags" { // the fallbacks are to be tried too
+				tags = s.Value
+			}
+		}
+	}
+	out, err := exec.Command("go", append([]string{"build", "-tags", tags}, args...)...).CombinedOutput()
 	require.NoError(t, err, string(out))
 }
 

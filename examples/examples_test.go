@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -46,11 +47,23 @@ func buildAndRun(m *testing.M) (status int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(bin)
-	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./...")
+	build := exec.Command("go", "build", "-tags", tags(), "-o", bin+string(filepath.Separator), "./...")
 	if out, err := build.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("build of the examples: %w\n%s", err, out)
 	}
 	return m.Run(), nil
+}
+
+// tags are those of this test: the programs share its stores, and so must have
+// the same variants for the system.
+func tags() string {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-tags" {
+			return s.Value
+		}
+	}
+	return ""
 }
 
 func idle(id string) error {

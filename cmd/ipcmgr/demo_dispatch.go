@@ -45,6 +45,9 @@ func (d *demo) dispatch(ctx context.Context, parent ipcmgr.Client) error {
 				return err
 			}
 		case err := <-d.crew.spoiled:
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			return err
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -23,18 +23,26 @@ func openStore(cmd *cobra.Command) (*ipcmgr.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info == "" {
-		cfg, err := ipcmgr.ConfigFromEnv()
-		if err != nil {
-			return nil, usagef(cmd, "%w", err)
-		}
-		if cfg.Route == "" {
-			return nil, usagef(cmd, "no store is named: give its info with --store, or in %s", ipcmgr.EnvStore)
-		}
-	} else if _, err := ipcmgr.ParseInfo(info); err != nil {
-		return nil, usagef(cmd, "--store: %w", err)
+	cfg, err := storeConfig(info)
+	if err == nil {
+		err = cfg.Validate()
+	}
+	if err != nil {
+		return nil, usagef(cmd, "%w", err)
+	}
+	if cfg.Route == "" {
+		return nil, usagef(cmd, "no store is named: give its info with --store, or in %s", ipcmgr.EnvStore)
 	}
 	return ipcmgr.Open(cmd.Context(), info)
+}
+
+// storeConfig is what an info says, or else the environment.
+func storeConfig(info string) (ipcmgr.Config, error) {
+	if info == "" {
+		return ipcmgr.ConfigFromEnv()
+	}
+	i, err := ipcmgr.ParseInfo(info)
+	return ipcmgr.Config{Protocol: ipcmgr.Names{i.Protocol}, Serializer: i.Serializer, Route: i.Route}, err
 }
 
 // withStore calls f with the store and drops the handle.

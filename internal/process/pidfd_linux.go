@@ -100,9 +100,7 @@ func openPidfd(id ID) (int, error) {
 		return -1, fmt.Errorf("process %d: %w", id.PID, err)
 	}
 	// Compared only now: the descriptor pins what is compared. It also knows
-	// better than /proc when a process has ended: the first thread of one that
-	// is dying may be a zombie while others still hold its files, and with them
-	// its locks.
+	// better than /proc when a process has ended, see threads.
 	start, err := Start(id.PID)
 	stranger := err == nil && id.Start != 0 && id.Start != start
 	if stranger || readable(uintptr(fd)) {

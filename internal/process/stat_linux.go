@@ -32,10 +32,17 @@ func Alive(id ID) bool {
 		// /proc may be missing, or hide the processes of others.
 		return answers(id.PID)
 	}
-	if state == 'Z' || state == 'X' {
+	if state == 'X' || state == 'Z' && threads(id.PID) <= 1 {
 		return false
 	}
 	return id.Start == 0 || id.Start == start
+}
+
+// threads counts those of a process. The first thread of one that is dying may
+// be a zombie while others still hold its files, and with them its locks.
+func threads(pid int) int {
+	entries, _ := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+	return len(entries)
 }
 
 // startTime is Start on the wall clock as it stands now.

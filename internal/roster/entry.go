@@ -113,8 +113,11 @@ func (r *Roster) enter(f *found, o protocol.ConnectOptions, setup func(e *Entry)
 		e.rec.Attrs = f.rec.Attrs // none if it left for good
 	}
 	e.Attrs, e.Stats = maps.Clone(e.rec.Attrs), slices.Clone(e.rec.Stats)
-	if err := setup(e); err != nil {
+	if err := r.noteEntering(e.ID); err != nil {
 		return nil, err
+	}
+	if err := setup(e); err != nil {
+		return nil, errors.Join(err, r.entered())
 	}
 	if f.damaged {
 		if err := r.records.setAside(f.Key); err != nil {
@@ -122,6 +125,9 @@ func (r *Roster) enter(f *found, o protocol.ConnectOptions, setup func(e *Entry)
 		}
 	}
 	err = r.records.write(&e.rec)
+	if err == nil {
+		err = r.entered()
+	}
 	if err == nil && r.perl != nil {
 		err = r.perl.Connected(e.ID)
 	}
@@ -142,17 +148,22 @@ func (r *Roster) restore(f *found) error {
 	return r.records.remove(f.Key)
 }
 
-// admitted counts e among the clients of the handle.
+// admitted counts e among the clients of the handle, and tells it what nobody
+// was there to hear.
 func (r *Roster) admitted(e *Entry) error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.closed {
+		r.mu.Unlock()
 		return protocol.ErrClosed
 	}
 	r.entries[e] = true
-	if r.untold != nil && e.notice != nil {
-		e.notice(r.untold)
-		r.untold = nil
+	var untold error
+	if e.notice != nil {
+		untold, r.untold = r.untold, nil
+	}
+	r.mu.Unlock()
+	if untold != nil {
+		e.notice(untold)
 	}
 	return nil
 }

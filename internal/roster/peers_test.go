@@ -281,3 +281,18 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// That directories are polled is told to a client, once.
+func TestPollingIsTold(t *testing.T) {
+	t.Setenv("IPCMGR_POLL", "1")
+	r := spawn(t, plainKind)
+	require.NoError(t, r.Changed(t.Context(), 0)) // nobody to tell yet
+	told := 0
+	for _, id := range []string{"a", "b"} {
+		o := options(id, protocol.New)
+		o.Notice = func(error) { told++ }
+		_, err := r.Enter(t.Context(), o, noSetup)
+		require.NoError(t, err)
+	}
+	require.Equal(t, 1, told)
+}

@@ -81,6 +81,10 @@ func (r *Roster) standing() error {
 	return err
 }
 
+// Standing says that the store is gone from its route: ErrNoStore. What is open
+// of one that was unspawned can be read for a while.
+func (r *Roster) Standing() error { return r.standing() }
+
 // locked calls f with the store's lock held. What f does to the store cannot
 // cross what another process does to its owner and clients.
 func (r *Roster) locked(ctx context.Context, f func() error) error {

@@ -70,6 +70,11 @@ func (r *Roster) ids() ([]string, error) {
 		return nil, err
 	}
 	var ids []string
+	if id, err := r.killedEntering(); err != nil {
+		return nil, err
+	} else if id != "" {
+		ids = append(ids, id)
+	}
 	for _, key := range keys {
 		rec, _, err := r.records.read(key)
 		if errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist) {

@@ -18,29 +18,31 @@ type watch struct {
 
 // follow begins to watch, unless the handle does already.
 func (r *Roster) follow() error {
+	notice, err := r.startWatch()
+	r.tell(notice)
+	return err
+}
+
+func (r *Roster) startWatch() (notice, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.watch != nil || r.closed {
-		return nil
+		return nil, nil
 	}
-	// tell takes the lock, and dirwatch may tell before it returns.
-	var untold []error
-	keep := func(err error) { untold = append(untold, err) }
+	hear := func(err error) { notice = errors.Join(notice, err) }
 	w := &watch{quit: make(chan struct{}), ended: make(chan struct{})}
-	var err error
-	if w.records, err = dirwatch.Watch(r.Path("peers"), keep); err != nil {
-		return err
+	if w.records, err = dirwatch.Watch(r.Path("peers"), hear); err != nil {
+		return nil, err
 	}
 	if r.perl != nil {
-		if w.foreign, err = dirwatch.Watch(filepath.Clean(r.route), keep); err != nil {
-			return errors.Join(err, w.records.Close())
+		if w.foreign, err = dirwatch.Watch(filepath.Clean(r.route), hear); err != nil {
+			return nil, errors.Join(err, w.records.Close())
 		}
 	}
 	r.lives.start()
 	r.watch = w
 	go w.run(r.ring)
-	r.tell(errors.Join(untold...))
-	return nil
+	return notice, nil
 }
 
 func (w *watch) run(ring func()) {
@@ -81,16 +83,23 @@ func (r *Roster) ring() {
 }
 
 // tell gives a notice to a client of this handle, or keeps it for the next one.
-// The caller holds the handle's lock.
 func (r *Roster) tell(err error) {
 	if err == nil {
 		return
 	}
+	if notice := r.listener(err); notice != nil {
+		notice(err)
+	}
+}
+
+func (r *Roster) listener(err error) func(error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for e := range r.entries {
 		if e.notice != nil {
-			e.notice(err)
-			return
+			return e.notice
 		}
 	}
 	r.untold = err
+	return nil
 }

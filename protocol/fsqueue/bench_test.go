@@ -141,9 +141,6 @@ func BenchmarkOneWay(b *testing.B) {
 			if next == before {
 				<-w.Events
 			}
-			for len(w.Events) > 0 {
-				<-w.Events
-			}
 		}
 	})
 	for _, sync := range []bool{false, true} {

@@ -102,6 +102,9 @@ func (d *door) answer(s *shelf) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		// Either the store is gone, or somebody took the door away: then there
 		// shall be one again.
+		if err := d.roster.Standing(); err != nil {
+			return err
+		}
 		if _, err := d.roster.Look(d.id); err != nil {
 			return err
 		}

@@ -160,6 +160,9 @@ func (s *shelf) remove(name string) error {
 func (s *shelf) flush() error {
 	err := s.freshed.flush(s.fresh)
 	if s.leaving.Load() {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil // the goodbye has removed it
+		}
 		err = errors.Join(err, s.outed.flush(s.out))
 	}
 	return err

@@ -182,20 +182,35 @@ func (m *Mailbox) settled(ctx context.Context, seen *roster.Seen, why error) err
 }
 
 // awaitEnd waits, not for long, for the end of a process that has closed its
-// sockets: that comes first when it is killed.
+// sockets: that comes first when it is killed. Whoever watches it for the roster
+// may learn of its end later.
 func (m *Mailbox) awaitEnd(ctx context.Context, seen *roster.Seen) error {
 	exit, err := process.Watch(process.ID{PID: seen.PID, Start: seen.Start})
+	if errors.Is(err, os.ErrProcessDone) {
+		return m.ended(seen)
+	}
 	if err != nil {
-		return nil
+		return err
 	}
 	defer exit.Close()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-exit.Done():
+		return m.ended(seen)
 	case <-timer.C:
+		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// ended returns ErrPeerCrashed for a peer whose process has ended, unless it has
+// come into another state before or since.
+func (m *Mailbox) ended(seen *roster.Seen) error {
+	now, err := m.store.Look(seen.ID)
+	if err == nil && now.PID == seen.PID && now.Start == seen.Start && now.Epoch == seen.Epoch {
+		return protocol.ErrPeerCrashed
 	}
 	return nil
 }
