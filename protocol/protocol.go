@@ -113,6 +113,9 @@ const (
 type ConnectOptions struct {
 	ID   string // valid as CheckID has it
 	Mode Mode
+	// Attrs are what others see of the client from the first moment; nil keeps
+	// those of a client that is taken up.
+	Attrs map[string]string
 	// A stream protocol introduces itself with Hello and asks Who about the
 	// other side's: both are in the serializer's form, which a protocol does
 	// not know.

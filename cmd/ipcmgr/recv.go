@@ -48,6 +48,9 @@ terminate (status 0 in each case), or with --timeout (status 4).`,
 					return fmt.Errorf("recv -n 0: %w: %s keeps no mailbox for who is away", errors.ErrUnsupported, s.Info().Protocol)
 				}
 				c, err := s.Connect(ctx, r.as, ipcmgr.Resume(), logTo(cmd.ErrOrStderr()))
+				if errors.Is(err, errInterrupted) {
+					return nil
+				}
 				if err != nil {
 					return err
 				}

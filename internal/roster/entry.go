@@ -113,6 +113,12 @@ func (r *Roster) enter(f *found, o protocol.ConnectOptions, setup func(e *Entry)
 		e.rec.Attrs = f.rec.Attrs // none if it left for good
 	}
 	e.Attrs, e.Stats = maps.Clone(e.rec.Attrs), slices.Clone(e.rec.Stats)
+	if o.Attrs != nil {
+		if err := checkAttrs(o.Attrs); err != nil {
+			return nil, err
+		}
+		e.rec.Attrs = maps.Clone(o.Attrs)
+	}
 	if err := r.noteEntering(e.ID); err != nil {
 		return nil, err
 	}
@@ -185,6 +191,16 @@ func (e *Entry) begin(ctx context.Context) error {
 	return nil
 }
 
+// checkAttrs refuses what JSON would change on its way into the record.
+func checkAttrs(attrs map[string]string) error {
+	for k, v := range attrs {
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return fmt.Errorf("the attribute %q is not valid UTF-8", k)
+		}
+	}
+	return nil
+}
+
 // Publish replaces what others see of this client; nil stats stay as they are.
 func (e *Entry) Publish(ctx context.Context, attrs map[string]string, stats []byte) error {
 	err := e.publish(ctx, attrs, stats)
@@ -192,10 +208,8 @@ func (e *Entry) Publish(ctx context.Context, attrs map[string]string, stats []by
 }
 
 func (e *Entry) publish(ctx context.Context, attrs map[string]string, stats []byte) error {
-	for k, v := range attrs {
-		if !utf8.ValidString(k) || !utf8.ValidString(v) {
-			return fmt.Errorf("the attribute %q is not valid UTF-8", k)
-		}
+	if err := checkAttrs(attrs); err != nil {
+		return err
 	}
 	if err := e.begin(ctx); err != nil {
 		return err

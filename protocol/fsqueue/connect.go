@@ -120,6 +120,7 @@ func (m *mailbox) openDirs(path string) error {
 		order:    order{next: map[string]place{}},
 		known:    map[string]*letter{},
 		handed:   map[uint64]slip{},
+		stuck:    map[string]bool{},
 	}
 	if m.shelf.fresh, err = ensure(m.box, newDir); err != nil {
 		return err

@@ -140,8 +140,11 @@ func (b *batch) open(name *label) (*letter, error) {
 	if b.n > 0 && b.bytes+name.bytes > fetchBytes {
 		return nil, errNoRoom
 	}
-	data := b.room(name)
-	if err := b.load(name.name, name.size(), data); err != nil {
+	data, err := b.room(name)
+	if err == nil {
+		err = b.load(name.name, name.size(), data)
+	}
+	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		}
@@ -177,11 +180,15 @@ func (b *batch) open(name *label) (*letter, error) {
 var errNoRoom = errors.New("no more room in this batch")
 
 // room gives room for one file and a byte. Small files share a slab, which is
-// as large as what is likely to be handed out with them.
-func (b *batch) room(name *label) []byte {
+// as large as what is likely to be handed out with them; a large one must be
+// what its name says first.
+func (b *batch) room(name *label) ([]byte, error) {
 	size := name.size() + 1
 	if size > fetchBytes/4 {
-		return make([]byte, size)
+		if err := b.measure(name.name, name.size()); err != nil {
+			return nil, err
+		}
+		return make([]byte, size), nil
 	}
 	if len(b.slab) < size {
 		want, files := 0, min(len(b.queue), len(b.ds)-b.n)
@@ -198,5 +205,5 @@ func (b *batch) room(name *label) []byte {
 	room := b.slab[:size]
 	// The byte more is only there to see that a file does not have it.
 	b.slab = b.slab[size-1:]
-	return room
+	return room, nil
 }

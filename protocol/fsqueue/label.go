@@ -23,10 +23,10 @@ const (
 	framesEnd   = ".frames"
 )
 
-// The most that a name has room for.
+// The most that is written, and read, in a name.
 const (
 	maxCount = 1<<24 - 1
-	maxBytes = 1<<32 - 1
+	maxBytes = 1 << 30
 )
 
 // place is where a file stands among those of its sender.
@@ -110,8 +110,8 @@ func parseLabel(name string) (label, error) {
 		}
 		v[i], rest = n, rest[1+width:]
 	}
-	l.place, l.count, l.bytes = place{v[0], v[1]}, int(v[2]), int(v[3])
-	if l.count == 0 || l.single && l.count != 1 {
+	l.place, l.count, l.bytes = place{v[0], v[1]}, int(v[2]), int(min(v[3], maxBytes+1))
+	if l.count == 0 || l.bytes > maxBytes || l.single && l.count != 1 {
 		return label{}, errName
 	}
 	return l, nil

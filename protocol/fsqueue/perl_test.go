@@ -288,3 +288,23 @@ func TestDoorThatIsRemovedStandsAgain(t *testing.T) {
 	}
 	require.Equal(t, []string{"2"}, contents(t, ds))
 }
+
+// Where directories cannot be watched, Perl's messages are found all the same,
+// and somebody is told that it costs more.
+func TestPerlIsHeardWithoutInotify(t *testing.T) {
+	t.Setenv("IPCMGR_POLL", "1")
+	st := spawn(t, settings())
+	told := make(chan error, 10)
+	bo, err := st.Connect(t.Context(), protocol.ConnectOptions{ID: "bo", Notice: func(err error) { told <- err }})
+	require.NoError(t, err)
+	require.ErrorContains(t, <-told, "IPCMGR_POLL")
+	p := &perlPeer{t, st.Route(), "perl", 0}
+	ds := make([]protocol.Delivery, 1)
+	for i := range 3 {
+		p.send("bo", strconv.Itoa(i))
+		n, err := bo.Fetch(t.Context(), ds, true)
+		require.NoError(t, err)
+		require.Equal(t, []string{strconv.Itoa(i)}, contents(t, ds[:n]))
+	}
+	require.Empty(t, told, "and told once")
+}

@@ -53,6 +53,7 @@ type shelf struct {
 	handed map[uint64]slip    // by tag
 	bytes  int                // of what is handed out
 	tag    uint64
+	stuck  map[string]bool // by path: rubbish that cannot even be set aside
 }
 
 // slip is one message handed out.
@@ -82,7 +83,7 @@ func (s *shelf) list() (map[string]label, error) {
 			if err == nil {
 				found[name] = l
 			} else if !strings.HasPrefix(name, ".") {
-				s.setAside(name, err)
+				s.takeAside(d, name, err)
 			}
 		}
 	}
@@ -168,6 +169,18 @@ func (s *shelf) flush() error {
 	return err
 }
 
+// measure checks the size of a file before there is room made for it.
+func (s *shelf) measure(name string, size int) error {
+	info, err := s.fresh.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		info, err = s.out.Stat(name)
+	}
+	if err == nil && info.Size != int64(size) {
+		err = fmt.Errorf("%w: %d bytes, not %d", errSize, info.Size, size)
+	}
+	return err
+}
+
 // rubbish says why a file that could not be loaded never will be, or nil.
 func (s *shelf) rubbish(name string, err error) error {
 	if errors.Is(err, errSize) || errors.Is(err, disk.ErrNotRegular) {
@@ -205,12 +218,27 @@ func (s *shelf) setAside(name string, why error) {
 }
 
 func (s *shelf) takeAside(from disk.Dir, name string, why error) {
-	why = fmt.Errorf("%s is set aside in %s: %w", filepath.Join(from.Path(), name), s.aside, why)
+	path := filepath.Join(from.Path(), name)
+	if s.isStuck(path) {
+		return
+	}
+	why = fmt.Errorf("%s is set aside in %s: %w", path, s.aside, why)
 	err := corrupt.Take(s.fsys, s.aside, from, name, why)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
+	if _, there := from.Stat(name); there == nil {
+		s.mu.Lock()
+		s.stuck[path] = true // told once, and left alone
+		s.mu.Unlock()
+	}
 	s.notice(errors.Join(why, err))
+}
+
+func (s *shelf) isStuck(path string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stuck[path]
 }
 
 func (s *shelf) close() {

@@ -59,7 +59,7 @@ func (h *handle) Connect(ctx context.Context, o protocol.ConnectOptions) (protoc
 		return nil, failed("connect", o.ID, protocol.ErrEnding)
 	}
 	c := &client{h: h, id: o.ID, arrived: make(chan struct{}, 1), over: make(chan struct{})}
-	if err := h.st.take(c, o.Mode); err != nil {
+	if err := h.st.take(c, o.Mode, o.Attrs); err != nil {
 		return nil, failed("connect", o.ID, err)
 	}
 	return c, nil

@@ -1,6 +1,7 @@
 package mem
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -92,7 +93,7 @@ func (st *store) unspawn() {
 }
 
 // take makes c the holder of the mailbox under its id, as mode allows.
-func (st *store) take(c *client, mode protocol.Mode) error {
+func (st *store) take(c *client, mode protocol.Mode, attrs map[string]string) error {
 	b := st.mailboxes[c.id]
 	switch {
 	case b == nil && mode == protocol.Reconnect:
@@ -113,6 +114,9 @@ func (st *store) take(c *client, mode protocol.Mode) error {
 	r := st.note(c.id)
 	r.epoch++
 	c.epoch, c.box, c.attrs, c.stats = r.epoch, b, b.attrs, r.stats
+	if attrs != nil {
+		b.attrs = maps.Clone(attrs)
+	}
 	b.holder = c
 	b.until = time.Time{}
 	b.stopTimer()

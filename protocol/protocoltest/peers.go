@@ -18,6 +18,7 @@ func peers(t *testing.T, h Harness) {
 	h.run(t, "LookingIsNotBeing", lookingIsNotBeing)
 	h.run(t, "AttributesAreSeen", attributesAreSeen)
 	h.run(t, "AttributesGoWithTheirClient", attributesGoWithTheirClient)
+	h.run(t, "AttributesFromTheStart", attributesFromTheStart)
 	h.run(t, "EveryChangeIsTold", everyChangeIsTold)
 	h.run(t, "NoChangeIsMissed", noChangeIsMissed)
 	h.run(t, "EveryWatcherSees", everyWatcherSees)
@@ -125,6 +126,41 @@ func attributesGoWithTheirClient(s *scene) {
 	if p := s.state(s.store, "a", protocol.Active); len(p.Attrs) > 0 {
 		s.Errorf("a newcomer has the attributes %q", p.Attrs)
 	}
+}
+
+// Attributes given at Connect are seen as soon as the client is; they replace
+// those of a client that is taken up, which Left still tells.
+func attributesFromTheStart(s *scene) {
+	first, second := map[string]string{"x": "1"}, map[string]string{"y": "2"}
+	o := options("a", protocol.New)
+	o.Attrs = first
+	a, err := s.store.Connect(s.ctx, o)
+	s.must(err, "connect")
+	if p := s.state(s.store, "a", protocol.Active); !maps.Equal(p.Attrs, first) {
+		s.Errorf("a newcomer has the attributes %q, want %q", p.Attrs, first)
+	}
+	if !s.features.Suspends {
+		s.must(a.Leave(s.ctx, protocol.Departure{}), "leave")
+		return
+	}
+	for _, next := range []map[string]string{nil, second} {
+		s.must(a.Leave(s.ctx, protocol.Departure{Suspend: true}), "suspend")
+		o = options("a", protocol.Reconnect)
+		o.Attrs = next
+		a, err = s.store.Connect(s.ctx, o)
+		s.must(err, "reconnect")
+		if left, _ := a.Left(); !maps.Equal(left, first) {
+			s.Errorf("Left gives %q, want %q", left, first)
+		}
+		want := first
+		if next != nil {
+			want = next
+		}
+		if p := s.state(s.store, "a", protocol.Active); !maps.Equal(p.Attrs, want) {
+			s.Errorf("the client taken up has the attributes %q, want %q", p.Attrs, want)
+		}
+	}
+	s.must(a.Leave(s.ctx, protocol.Departure{}), "leave")
 }
 
 // Changed returns at once when there was a change since the revision it is

@@ -216,7 +216,7 @@ func (s *relayStore) Route() string               { return s.route }
 func (s *relayStore) Settings() protocol.Settings { return s.settings }
 
 func (s *relayStore) Connect(ctx context.Context, o protocol.ConnectOptions) (protocol.Mailbox, error) {
-	a, err := s.call(ctx, request{Op: "connect", ID: o.ID, Mode: o.Mode, PID: os.Getpid()})
+	a, err := s.call(ctx, request{Op: "connect", ID: o.ID, Mode: o.Mode, Attrs: o.Attrs, PID: os.Getpid()})
 	if err != nil {
 		return nil, err
 	}

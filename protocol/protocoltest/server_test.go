@@ -131,7 +131,7 @@ func (s *session) do(ctx context.Context, q request) (a answer, err error) {
 	}
 	switch q.Op {
 	case "connect":
-		m, err := st.Connect(ctx, protocol.ConnectOptions{ID: q.ID, Mode: q.Mode})
+		m, err := st.Connect(ctx, protocol.ConnectOptions{ID: q.ID, Mode: q.Mode, Attrs: q.Attrs})
 		if err != nil {
 			return a, err
 		}
