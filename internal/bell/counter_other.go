@@ -11,6 +11,9 @@ import (
 	"github.com/ipcmgr/ipcmgr/internal/words"
 )
 
+// Polls says whether who waits for a bell looks again and again.
+const Polls = true
+
 // Without FIFOs, a bell is a word that counts the rings, and who waits looks at
 // it in turn, less often the longer nothing comes.
 const (

@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Polls says whether who waits for a bell looks again and again.
+const Polls = false
+
 func makeBell(path string) error {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		return wrap(path, &fs.PathError{Op: "mkfifo", Path: path, Err: err})

@@ -3,10 +3,11 @@ package fsqueue_test
 import (
 	"testing"
 
+	"github.com/ipcmgr/ipcmgr/internal/bell"
 	"github.com/ipcmgr/ipcmgr/protocol/fsqueue"
 	"github.com/ipcmgr/ipcmgr/protocol/protocoltest"
 )
 
 func TestConformance(t *testing.T) {
-	protocoltest.Run(t, protocoltest.Harness{Protocol: fsqueue.Protocol{}, Processes: true})
+	protocoltest.Run(t, protocoltest.Harness{Protocol: fsqueue.Protocol{}, Processes: true, Polls: bell.Polls})
 }

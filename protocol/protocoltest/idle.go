@@ -14,7 +14,7 @@ import (
 // idle is about clients that wait. It applies where the system tells of every
 // thread how often it was put to sleep.
 func idle(t *testing.T, h Harness) {
-	if _, ok := switches(os.Getpid()); h.Processes && ok {
+	if _, ok := switches(os.Getpid()); h.Processes && ok && !h.Polls {
 		h.run(t, "NoPeriodicCalls", noPeriodicCalls)
 	}
 }

@@ -48,6 +48,9 @@ type Harness struct {
 	// Left lists what the protocol has left behind outside its routes. It may
 	// be nil.
 	Left func(t testing.TB) []string
+	// Polls says that on this system, which has no way to wake another process,
+	// a client that waits looks again and again.
+	Polls bool
 	// Buffered is how many bytes may lie between a sender and a receiver beyond
 	// the receiver's limits: for a stream, the buffers of the kernel.
 	Buffered int
