@@ -4,6 +4,7 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -65,8 +66,13 @@ func (d *realDir) file(op, name string, flags int) (File, error) {
 		return nil, err
 	}
 	info, err := os.Lstat(path)
-	if err == nil && !info.Mode().IsRegular() && flags&os.O_EXCL == 0 {
-		return nil, fail(op, d.path, name, ErrNotRegular)
+	if err == nil && flags&os.O_EXCL == 0 {
+		if !info.Mode().IsRegular() {
+			return nil, fail(op, d.path, name, ErrNotRegular)
+		}
+		if uid, _ := owner(info); uid >= 0 && uid != os.Geteuid() {
+			return nil, fail(op, d.path, name, fmt.Errorf("%w: it belongs to user %d", ErrNotRegular, uid))
+		}
 	}
 	isNew := errors.Is(err, fs.ErrNotExist)
 	f, err := os.OpenFile(path, flags, 0o600)

@@ -80,8 +80,9 @@ type sentinel string
 func (s sentinel) Error() string { return string(s) }
 
 const (
-	// ErrNotRegular is that of a name that is not a regular file.
-	ErrNotRegular = sentinel("not a regular file")
+	// ErrNotRegular is that of a name that is not a regular file, or is one of
+	// another user: such a file was put there by somebody who may not.
+	ErrNotRegular = sentinel("not a regular file of this user")
 	// ErrTooLarge is that of a file with more bytes than ReadFile may return.
 	ErrTooLarge = sentinel("file is too large")
 )

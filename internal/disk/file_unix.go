@@ -3,6 +3,7 @@
 package disk
 
 import (
+	"fmt"
 	"io"
 	"io/fs"
 	"time"
@@ -17,8 +18,8 @@ type realFile struct {
 	dir, name string
 }
 
-// settle checks that what was opened is a regular file and, if it is new,
-// gives it the mode that the umask may have taken away.
+// settle checks that what was opened is a regular file of this user and, if it
+// is new, gives it the mode that the umask may have taken away.
 func (f *realFile) settle(isNew bool) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(f.fd, &st); err != nil {
@@ -26,6 +27,9 @@ func (f *realFile) settle(isNew bool) error {
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return ErrNotRegular
+	}
+	if uid := int(st.Uid); uid != unix.Geteuid() {
+		return fmt.Errorf("%w: it belongs to user %d", ErrNotRegular, uid)
 	}
 	if isNew && st.Mode&0o777 != 0o600 {
 		return unix.Fchmod(f.fd, 0o600)

@@ -202,7 +202,7 @@ func unusable(info disk.Info) error {
 	if !info.Mode.IsRegular() {
 		return fmt.Errorf("%w: %v", disk.ErrNotRegular, info.Mode)
 	}
-	if uid := os.Getuid(); info.UID >= 0 && uid >= 0 && info.UID != uid {
+	if uid := os.Geteuid(); info.UID >= 0 && uid >= 0 && info.UID != uid {
 		return fmt.Errorf("it belongs to user %d", info.UID)
 	}
 	return nil
