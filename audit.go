@@ -84,20 +84,26 @@ func (a *Audit) Err() error {
 }
 
 // Stats gives the statistics of every id that was ever a client of the store,
-// as each last wrote them: at Disconnect, Suspend and WriteStats.
+// as each last wrote them: at Disconnect, Suspend and WriteStats. Those of the
+// anonymous clients are one, under "_cli".
 func (s *Store) Stats(ctx context.Context) (map[string]Stats, error) {
 	encoded, err := s.handle.Stats(ctx)
 	if err != nil {
 		return nil, s.wrap("statistics", err)
 	}
+	delete(encoded, protocol.Guard)
 	all := make(map[string]Stats, len(encoded))
 	var errs []error
 	for id, data := range encoded {
-		if all[id], err = decodeStats(s.ser, data); err != nil {
+		one, err := decodeStats(s.ser, data)
+		if err != nil {
 			errs = append(errs, &Error{Op: "statistics", Store: s.info.Redacted(), Peer: id, Err: err})
 		}
+		if sum, more := all[countedAs(id)]; more { // of anonymous clients
+			one.add(&sum)
+		}
+		all[countedAs(id)] = one
 	}
-	delete(all, protocol.Guard)
 	return all, errors.Join(errs...)
 }
 
@@ -120,12 +126,15 @@ func (s *Store) Audit(ctx context.Context) (*Audit, error) {
 	}
 	a := auditor{stats: stats, states: map[string]State{}, kept: map[string]int64{}}
 	for _, p := range peers {
-		a.states[p.ID] = p.State
+		name := countedAs(p.ID)
+		if a.states[name] == 0 || p.State != Suspended { // of several anonymous ones, one in doubt
+			a.states[name] = p.State
+		}
 		n, err := s.handle.Unread(ctx, p.ID)
 		if err != nil && !errors.Is(err, ErrNoPeer) {
 			return nil, s.wrap("audit", err)
 		}
-		a.kept[p.ID] = int64(n)
+		a.kept[name] += int64(n)
 	}
 	return &Audit{Pairs: a.pairs()}, nil
 }
@@ -194,16 +203,17 @@ func (a *auditor) pair(from, to string) Pair {
 }
 
 // doubt says why the counts of two clients need not agree.
-func (a *auditor) doubt(ids ...string) string {
-	for _, id := range ids {
+func (a *auditor) doubt(from, to string) string {
+	for _, id := range []string{from, to} {
 		switch s := a.stats[id]; {
 		case a.states[id] == Crashed, s.Crashes > 0:
 			return fmt.Sprintf("%q crashed; these are its last counts", id)
 		case a.states[id] == Active:
 			return fmt.Sprintf("%q is active; these are its last counts", id)
-		case len(s.Unsure) > 0:
-			return fmt.Sprintf("%q sent messages of which it is not sure that they were accepted", id)
 		}
+	}
+	if n := a.stats[from].Unsure[to]; n > 0 {
+		return fmt.Sprintf("%q is not sure whether %d more were accepted", from, n)
 	}
 	return ""
 }

@@ -45,7 +45,8 @@ type Client interface {
 	// Messages waits for one message after the other. The loop acknowledges a
 	// message when it asks for the next, unless ManualAck is set; breaking out
 	// of it, or a panic in it, does not. It ends without an error when the
-	// store's owner asks to terminate.
+	// store's owner asks to terminate; from then on, every loop of the client
+	// ends as soon as it would have to wait.
 	Messages(ctx context.Context) iter.Seq2[*Message, error]
 	// Poll returns up to max messages that are ready, without waiting. It
 	// acknowledges as Receive does. ErrTerminated once.
@@ -87,10 +88,10 @@ type client struct {
 	mu    sync.Mutex
 	attrs map[string]string
 
-	// sending is held for reading while a Deliver is under way, so that who
-	// leaves can wait for the last count. closing ends when the client leaves,
-	// and wakes those that wait for room.
-	sending   sync.RWMutex
+	// counting is held for reading while a call is under way that counts, so
+	// that who leaves can wait for the last count. closing ends when the client
+	// leaves, and wakes those that wait for room.
+	counting  sync.RWMutex
 	closing   context.Context
 	close     context.CancelCauseFunc
 	publishes sync.Mutex // keeps Publish calls in order
@@ -197,16 +198,18 @@ func (s *Store) connect(ctx context.Context, op, id string, mode protocol.Mode, 
 	if err != nil {
 		return nil, err
 	}
-	if o.fresh && c.mb.Found() != Gone {
-		if err := c.leave(ctx, nil); err != nil && !errors.As(err, new(*UnreadError)) {
+	if o.fresh && c.tookUp() {
+		if _, err := c.leave(ctx, nil); err != nil {
 			return nil, err
 		}
 		if c, err = s.enter(ctx, id, protocol.New, o); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.introduce(ctx); err != nil {
-		return nil, errors.Join(err, c.mb.Leave(context.WithoutCancel(ctx), protocol.Departure{Suspend: s.Features().Suspends}))
+	if c.mb.Found() == Crashed { // an audit is to know of it from now on
+		if err := c.publish(ctx); err != nil {
+			return nil, errors.Join(err, c.retreat(context.WithoutCancel(ctx)))
+		}
 	}
 	local.add(c)
 	return c, nil
@@ -222,14 +225,16 @@ func (s *Store) enter(ctx context.Context, id string, mode protocol.Mode, o conn
 		return nil, err
 	}
 	c.mb, err = s.handle.Connect(ctx, protocol.ConnectOptions{
-		ID: id, Mode: mode, Hello: hello, Who: s.who,
+		ID: id, Mode: mode, Attrs: o.attrs, Hello: hello, Who: s.who,
 		Notice: func(err error) { c.opts.log.Warn("ipcmgr", "client", id, "store", s.info.Redacted(), "notice", err) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	attrs, stats := c.mb.Left()
-	c.attrs = attrs
+	var stats []byte
+	if c.attrs, stats = c.mb.Left(); o.attrs != nil {
+		c.attrs = o.attrs
+	}
 	c.counts.s, err = decodeStats(s.ser, stats)
 	if err != nil { // not worth more than the counts: the messages are there
 		c.counts.s = newStats()
@@ -241,15 +246,18 @@ func (s *Store) enter(ctx context.Context, id string, mode protocol.Mode, o conn
 	return c, nil
 }
 
-// introduce publishes what differs from the record that the client took up.
-func (c *client) introduce(ctx context.Context) error {
-	if c.opts.attrs != nil {
-		return c.SetAttrs(ctx, c.opts.attrs)
+// tookUp says whether the client took up what another left.
+func (c *client) tookUp() bool {
+	return c.mb.Found() == Suspended || c.mb.Found() == Crashed
+}
+
+// retreat undoes enter, as far as that is possible.
+func (c *client) retreat(ctx context.Context) error {
+	if c.tookUp() && c.store.Features().Suspends {
+		return c.depart(ctx, protocol.Departure{Suspend: true})
 	}
-	if c.mb.Found() == Crashed || len(c.attrs) > 0 {
-		return c.publish(ctx)
-	}
-	return nil
+	_, err := c.leave(ctx, nil)
+	return err
 }
 
 // who reads the hello of the other end of a stream.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -20,9 +21,9 @@ type faulty struct {
 }
 
 type faults struct {
-	ack, reject, seal, deliver atomic.Pointer[error]
-	forge                      atomic.Bool // deliver in another's name
-	garbage                    atomic.Bool // deliver what is no message
+	ack, reject, seal, deliver, publish atomic.Pointer[error]
+	forge                               atomic.Bool // deliver in another's name
+	garbage                             atomic.Bool // deliver what is no message
 }
 
 func set(p *atomic.Pointer[error], err error) { p.Store(&err) }
@@ -75,6 +76,13 @@ func (m faultyMailbox) Seal(ctx context.Context) error {
 		return err
 	}
 	return m.Mailbox.Seal(ctx)
+}
+
+func (m faultyMailbox) Publish(ctx context.Context, attrs map[string]string, stats []byte) error {
+	if err := fault(&m.f.publish); err != nil {
+		return err
+	}
+	return m.Mailbox.Publish(ctx, attrs, stats)
 }
 
 func (m faultyMailbox) Deliver(ctx context.Context, to string, frames []protocol.Frame, wait bool) (int, error) {
@@ -192,4 +200,68 @@ func TestCorruptMessages(t *testing.T) {
 	require.Len(t, told, 2)
 	require.ErrorContains(t, told[1], `claims to be from "a", but "mallory" sent it`)
 	require.EqualValues(t, map[string]int64{"a": 1, "mallory": 1}, b.Stats().Corrupt)
+}
+
+// What could not be set aside comes again, and counts once.
+func TestCorruptMessageThatIsNotSetAside(t *testing.T) {
+	s, f := spawnFaulty(t)
+	ctx := testContext(t)
+	a := connect(t, s, "a")
+	quiet := ipcmgr.OnCorrupt(func(*ipcmgr.CorruptError) {})
+	b := connect(t, s, "b", quiet)
+	f.garbage.Store(true)
+	send(t, a, "b", "turned into garbage")
+	f.garbage.Store(false)
+	set(&f.reject, errors.New("the disk is full"))
+	empty(t, b)
+	require.Empty(t, b.Stats().Corrupt)
+	set(&f.reject, nil)
+	require.NoError(t, b.Suspend(ctx, time.Time{}))
+	b, err := s.Reconnect(ctx, "b", quiet)
+	require.NoError(t, err)
+	empty(t, b)
+	require.EqualValues(t, map[string]int64{"a": 1}, b.Stats().Corrupt)
+}
+
+// A Poll that meets an error gives what it has: the messages would be lost to
+// a caller that looks at the error first. The next call meets it again.
+func TestPollGivesWhatItHas(t *testing.T) {
+	s, f := spawnFaulty(t)
+	ctx := testContext(t)
+	a := connect(t, s, "a")
+	for n := range 300 {
+		send(t, a, "a", n)
+	}
+	_, err := a.Receive(ctx)
+	require.NoError(t, err)
+	disk := errors.New("the disk is full")
+	set(&f.ack, disk)
+	first, err := a.Poll(ctx, 1000)
+	require.NoError(t, err)
+	require.NotEmpty(t, first)
+	_, err = a.Poll(ctx, 1000)
+	require.ErrorIs(t, err, disk)
+	set(&f.ack, nil)
+	rest, err := a.Poll(ctx, 1000)
+	require.NoError(t, err)
+	require.Len(t, append(first, rest...), 299)
+}
+
+// A Connect that fails after it took a mailbox up leaves it as it found it.
+func TestConnectThatFailsHalfway(t *testing.T) {
+	s, f := spawnFaulty(t)
+	ctx := testContext(t)
+	a, b := connect(t, s, "a"), connect(t, s, "b")
+	send(t, a, "b", "kept")
+	require.NoError(t, mem.Crash(s.Info().Route, "b"))
+	_ = b.Disconnect(ctx, nil) // so that this process forgets it
+	disk := errors.New("the disk is full")
+	set(&f.publish, disk)
+	_, err := s.Reconnect(ctx, "b")
+	require.ErrorIs(t, err, disk)
+	set(&f.publish, nil)
+	b, err = s.Reconnect(ctx, "b")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, b.Stats().Crashes)
+	require.Equal(t, []string{"kept"}, receive(t, b, 1))
 }

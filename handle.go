@@ -18,6 +18,7 @@ func Handle[T any](ctx context.Context, c Client, f func(ctx context.Context, m 
 		var v T
 		if err := m.Decode(&v); err != nil {
 			if err := m.Reject(ctx, err); err != nil {
+				_ = m.Requeue() // it fails only if the client has left, or another goroutine settled it
 				return err
 			}
 			continue

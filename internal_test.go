@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ipcmgr/ipcmgr/protocol"
 	"github.com/ipcmgr/ipcmgr/serializer"
 	jsonser "github.com/ipcmgr/ipcmgr/serializer/json"
 	"github.com/ipcmgr/ipcmgr/serializer/msgpack"
@@ -55,7 +56,7 @@ func TestIsTerminate(t *testing.T) {
 // The order of stamps does not depend on the clock.
 func TestStampsWhenTheClockStepsBack(t *testing.T) {
 	s := stamps{micros: time.Now().Add(time.Hour).UnixMicro(), ord: 3}
-	micros, ord := s.next()
+	micros, ord := s.next(time.Now().UnixMicro())
 	require.Equal(t, s.micros, micros)
 	require.EqualValues(t, 4, ord)
 }
@@ -101,5 +102,22 @@ func FuzzStats(f *testing.F) {
 			t.Fatal(err)
 		}
 		require.Equal(t, s, again)
+	})
+}
+
+// FuzzHello: whatever a connection begins with, it is the hello of one who may
+// be a client, or an error.
+func FuzzHello(f *testing.F) {
+	stores := []*Store{{ser: jsonser.Serializer{}}, {ser: msgpack.Serializer{}}}
+	for _, hello := range []string{`{"hello":"bob"}`, `{"hello":".."}`, `{"hello":0}`, `{"hello":"a","hello":"b"}`, `[`, "\x81\xa5hello\xa3bob", "\xdf\xff\xff\xff\xff"} {
+		f.Add([]byte(hello))
+	}
+	f.Fuzz(func(t *testing.T, hello []byte) {
+		for _, s := range stores {
+			id, err := s.who(hello)
+			if err == nil && id != protocol.Guard {
+				require.NoError(t, protocol.CheckID(id))
+			}
+		}
 	})
 }

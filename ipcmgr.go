@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 	"github.com/ipcmgr/ipcmgr/serializer"
@@ -49,14 +50,17 @@ func Adopt(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Route == "" {
 		return nil, errors.New("adopt: the configuration names no route: a temporary store dies with its owner")
 	}
-	for {
-		s, err := Spawn(ctx, cfg)
-		if !errors.Is(err, ErrStoreExists) {
-			return s, err
+	for tries := 1; ; tries++ {
+		s, exists := Spawn(ctx, cfg)
+		if !errors.Is(exists, ErrStoreExists) {
+			return s, exists
 		}
-		s, err = OpenConfig(ctx, cfg)
+		s, err := OpenConfig(ctx, cfg)
 		if errors.Is(err, ErrNoStore) {
-			continue // unspawned in between
+			if tries < 3 {
+				continue // unspawned in between
+			}
+			return nil, exists // a store of another protocol
 		}
 		if err != nil {
 			return nil, err
@@ -77,10 +81,12 @@ func Open(ctx context.Context, info string) (*Store, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open: %w", err)
 		}
-		if cfg.Route == "" {
-			return nil, fmt.Errorf("open: no store is named: set %s to its info", EnvStore)
+		if info = os.Getenv(EnvStore); info == "" {
+			if cfg.Route == "" {
+				return nil, fmt.Errorf("open: no store is named: set %s to its info", EnvStore)
+			}
+			return OpenConfig(ctx, cfg)
 		}
-		return OpenConfig(ctx, cfg)
 	}
 	i, err := ParseInfo(info)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -18,22 +19,30 @@ func (c *client) Suspend(ctx context.Context, until time.Time) error {
 		return c.errorTo("suspend", "", err)
 	}
 	defer local.remove(c)
+	// What could not be acknowledged comes again, as after a crash. Whatever
+	// fails, the client leaves: it has stopped, and nobody could make it.
 	err := c.settleHandedOut(ctx)
-	if err == nil {
-		err = c.depart(ctx, protocol.Departure{Suspend: true, Until: until, Back: c.putBack()})
-	} else { // what could not be acknowledged comes again, as after a crash
-		err = errors.Join(err, c.depart(context.WithoutCancel(ctx), protocol.Departure{Suspend: true, Until: until, Back: c.unsettled()}))
-	}
-	return c.errorTo("suspend", "", errors.Join(err, c.store.release()))
+	left := c.depart(context.WithoutCancel(ctx), protocol.Departure{Suspend: true, Until: until, Back: c.unsettled()})
+	return c.errorTo("suspend", "", errors.Join(err, left, c.store.release()))
 }
 
 func (c *client) Disconnect(ctx context.Context, handler func(*Message) error) error {
+	unread, err := c.disconnect(ctx, handler)
+	err = c.errorTo("disconnect", "", err)
+	if len(unread) > 0 {
+		err = errors.Join(&UnreadError{ID: c.id, From: unread}, err)
+	}
+	return err
+}
+
+// disconnect tells what was unread and is gone, by sender.
+func (c *client) disconnect(ctx context.Context, handler func(*Message) error) (unread map[string]int64, err error) {
 	if err := c.stop(); err != nil {
-		return c.errorTo("disconnect", "", err)
+		return nil, err
 	}
 	defer local.remove(c)
-	err := c.leave(ctx, handler)
-	return errors.Join(err, c.errorTo("disconnect", "", c.store.release()))
+	unread, err = c.leave(ctx, handler)
+	return unread, errors.Join(err, c.store.release())
 }
 
 // stop ends the calls under way and refuses new ones, so that the counts are
@@ -48,8 +57,8 @@ func (c *client) stop() error {
 	}
 	c.in.wake.wake(ErrClosed)
 	c.in.turn <- struct{}{} // for ever: nobody fetches but who leaves
-	c.sending.Lock()
-	defer c.sending.Unlock()
+	c.counting.Lock()       // until those who count have
+	defer c.counting.Unlock()
 	return nil
 }
 
@@ -65,13 +74,18 @@ func (c *client) settleHandedOut(ctx context.Context) error {
 	return c.flush(ctx)
 }
 
-// putBack lists what must come marked when it is fetched again.
-func (c *client) putBack() []protocol.Delivery {
+// unsettled lists what must come marked when it is fetched again, the first
+// first: what could not be put on record, what was put back, and what was
+// marked already.
+func (c *client) unsettled() []protocol.Delivery {
 	in := &c.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	var back []protocol.Delivery
-	for _, m := range in.back {
+	for _, m := range in.done {
+		back = append(back, m.delivery)
+	}
+	for _, m := range slices.Backward(in.back) {
 		if m.state == ready {
 			back = append(back, m.delivery)
 		}
@@ -84,22 +98,10 @@ func (c *client) putBack() []protocol.Delivery {
 	return back
 }
 
-// unsettled is putBack and what could not be put on record.
-func (c *client) unsettled() []protocol.Delivery {
-	back := c.putBack()
-	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
-	for _, m := range c.in.done {
-		back = append(back, m.delivery)
-	}
-	return back
-}
-
 // leave is Disconnect once nothing is under way any more: seal, hand over or
 // count what is there, and go.
-func (c *client) leave(ctx context.Context, handler func(*Message) error) error {
-	err := c.settleHandedOut(ctx)
-	var unread map[string]int64
+func (c *client) leave(ctx context.Context, handler func(*Message) error) (unread map[string]int64, err error) {
+	err = c.settleHandedOut(ctx)
 	var handlerErr error
 	if err == nil {
 		err = c.mb.Seal(ctx)
@@ -108,16 +110,12 @@ func (c *client) leave(ctx context.Context, handler func(*Message) error) error 
 		unread, handlerErr, err = c.drain(ctx, handler)
 	}
 	if err != nil {
-		return c.leaveInterrupted(ctx, err)
+		return nil, c.leaveInterrupted(ctx, errors.Join(err, handlerErr))
 	}
 	for from, n := range unread {
 		c.counts.count(dropped, from, n)
 	}
-	err = c.errorTo("disconnect", "", errors.Join(handlerErr, c.depart(context.WithoutCancel(ctx), c.farewell())))
-	if len(unread) > 0 {
-		err = errors.Join(&UnreadError{ID: c.id, From: unread}, err)
-	}
-	return err
+	return unread, errors.Join(handlerErr, c.depart(context.WithoutCancel(ctx), c.farewell()))
 }
 
 // leaveInterrupted leaves a mailbox that could not be emptied as it is, where
@@ -128,7 +126,7 @@ func (c *client) leaveInterrupted(ctx context.Context, why error) error {
 		d.Suspend, d.Back = true, c.unsettled()
 		why = fmt.Errorf("interrupted, and suspended instead, so that nothing is lost: %w", why)
 	}
-	return c.errorTo("disconnect", "", errors.Join(why, c.depart(context.WithoutCancel(ctx), d)))
+	return errors.Join(why, c.depart(context.WithoutCancel(ctx), d))
 }
 
 // drain empties a sealed mailbox. What handler does not take is counted.
@@ -149,7 +147,10 @@ func (c *client) drain(ctx context.Context, handler func(*Message) error) (unrea
 			}
 			unread[countedAs(m.From)]++
 		}
-		if err := c.acknowledgeTaken(ctx, taken); err != nil {
+		for _, m := range taken {
+			c.in.acknowledge(m)
+		}
+		if err := c.flush(ctx); err != nil {
 			return unread, handlerErr, err
 		}
 		n, err := c.mb.Fetch(ctx, c.in.ds, true)
@@ -163,15 +164,6 @@ func (c *client) drain(ctx context.Context, handler func(*Message) error) (unrea
 			c.tellCorrupt(e)
 		}
 	}
-}
-
-// acknowledgeTaken puts on record what the handler took, and may have settled
-// itself.
-func (c *client) acknowledgeTaken(ctx context.Context, taken []*Message) error {
-	for _, m := range taken {
-		c.in.acknowledge(m)
-	}
-	return c.flush(ctx)
 }
 
 // farewell is how the client leaves for good.

@@ -1,6 +1,7 @@
 package ipcmgr_test
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -206,5 +207,56 @@ func TestRedeliveryAfterACrash(t *testing.T) {
 		require.Subset(t, got, []string{"two", "three", "four"})
 		require.True(t, marked["two"])
 		require.False(t, marked["four"])
+	})
+}
+
+// Who suspends leaves, also when the context has ended: the client could not be
+// used any more, and nobody could take its mailbox up.
+func TestSuspendWhenTheContextHasEnded(t *testing.T) {
+	each(t, func(t *testing.T, s *ipcmgr.Store) {
+		if !s.Features().Suspends {
+			return // see TestSuspend
+		}
+		a := connect(t, s, "a")
+		send(t, a, "a", "one", "two")
+		require.Equal(t, []string{"one"}, receive(t, a, 1))
+		ended, cancel := context.WithCancelCause(testContext(t))
+		enough := errors.New("enough")
+		cancel(enough)
+		require.ErrorIs(t, a.Suspend(ended, time.Time{}), enough, "one could not be acknowledged")
+		a, err := s.Reconnect(testContext(t), "a")
+		require.NoError(t, err)
+		require.Equal(t, []string{"one", "two"}, receive(t, a, 2))
+		empty(t, a)
+		require.NoError(t, a.Suspend(ended, time.Time{}), "there was nothing to acknowledge")
+		p, err := s.Peer(testContext(t), "a")
+		require.NoError(t, err)
+		require.Equal(t, ipcmgr.Suspended, p.State)
+	})
+}
+
+// What was put back comes after a suspension in the order in which it would
+// have come before it.
+func TestOrderOfWhatWasPutBack(t *testing.T) {
+	each(t, func(t *testing.T, s *ipcmgr.Store) {
+		if !s.Features().Suspends {
+			return // see TestSuspend
+		}
+		ctx := testContext(t)
+		a := connect(t, s, "a", ipcmgr.ManualAck())
+		send(t, a, "a", "one", "two", "three", "four")
+		var ms []*ipcmgr.Message
+		for range 3 {
+			m, err := a.Receive(ctx)
+			require.NoError(t, err)
+			ms = append(ms, m)
+		}
+		for _, n := range []int{2, 1, 0} {
+			require.NoError(t, ms[n].Requeue())
+		}
+		require.NoError(t, a.Suspend(ctx, time.Time{}))
+		a, err := s.Reconnect(ctx, "a")
+		require.NoError(t, err)
+		require.Equal(t, []string{"one", "two", "three", "four"}, receive(t, a, 4))
 	})
 }

@@ -46,6 +46,7 @@ const (
 	detached     messageState = iota // not in a mailbox: built, cloned or kept
 	ready                            // fetched, not handed out
 	handed                           // handed out
+	returned                         // put back: handed out again as another Message
 	acknowledged                     // so, or rejected: the content may be gone
 )
 
@@ -119,8 +120,8 @@ func (m *Message) Content() ([]byte, error) {
 	}
 	m.client.in.mu.Lock()
 	defer m.client.in.mu.Unlock()
-	if m.state == acknowledged {
-		return nil, fmt.Errorf("message %s from %q: %w", m.ID, m.From, ErrAcknowledged)
+	if m.state == acknowledged || m.state == returned {
+		return nil, m.stateError()
 	}
 	return m.content, nil
 }

@@ -3,6 +3,8 @@ package ipcmgr_test
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -273,5 +275,165 @@ func TestContextsOfReceive(t *testing.T) {
 		}
 		send(t, a, "a", "still alive")
 		require.Equal(t, []string{"still alive"}, receive(t, a, 1))
+	})
+}
+
+// A message that was put back may be another goroutine's by the time the first
+// one is done with it: the first one's acknowledging does not touch it.
+func TestRequeuedMessageIsAnother(t *testing.T) {
+	each(t, func(t *testing.T, s *ipcmgr.Store) {
+		ctx := testContext(t)
+		a := connect(t, s, "a")
+		send(t, a, "a", "one", "two", "three")
+		var other *ipcmgr.Message
+		for m, err := range a.Messages(ctx) {
+			require.NoError(t, err)
+			if other != nil {
+				break
+			}
+			require.NoError(t, m.Requeue())
+			require.ErrorContains(t, m.Decode(new(string)), "put back")
+			require.ErrorContains(t, m.Ack(ctx), "put back")
+			ms, err := a.Poll(ctx, 1)
+			require.NoError(t, err)
+			other = ms[0]
+		}
+		require.Equal(t, "one", decode(t, other))
+		require.True(t, other.Redelivered)
+		require.NoError(t, other.Ack(ctx))
+
+		three, err := a.Receive(ctx)
+		require.NoError(t, err)
+		require.NoError(t, three.Requeue())
+		for m, err := range a.Messages(ctx) {
+			require.NoError(t, err)
+			empty(t, a) // acknowledges what earlier ones handed out, not this one
+			require.Equal(t, "three", decode(t, m))
+			require.NoError(t, m.Ack(ctx))
+			break
+		}
+	})
+}
+
+// What a goroutine has acknowledged is on record while it waits for its turn
+// behind another one that waits for a message: else that would never come when
+// the mailbox is full.
+func TestAcknowledgedBehindAnotherThatWaits(t *testing.T) {
+	eachConfig(t, ipcmgr.Config{MaxPending: 1}, func(t *testing.T, s *ipcmgr.Store) {
+		const total = 50
+		ctx, enough := context.WithCancelCause(testContext(t))
+		done := errors.New("all have come")
+		defer enough(nil)
+		a, b := connect(t, s, "a"), connect(t, s, "b")
+		var got atomic.Int64
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				for m, err := range b.Messages(ctx) {
+					if err != nil {
+						if !errors.Is(err, done) {
+							t.Error(err)
+						}
+						return
+					}
+					if got.Add(1) == total {
+						if err := m.Ack(ctx); err != nil {
+							t.Error(err)
+						}
+						enough(done)
+					}
+				}
+			})
+		}
+		for n := range total {
+			send(t, a, "b", n)
+		}
+		wg.Wait()
+		require.EqualValues(t, total, got.Load())
+		require.NoError(t, b.Disconnect(testContext(t), nil))
+	})
+}
+
+// The request to terminate is one message, and ends every loop of the client:
+// those that wait, and those that begin later, once nothing is ready.
+func TestTerminateEndsEveryLoop(t *testing.T) {
+	each(t, func(t *testing.T, s *ipcmgr.Store) {
+		ctx := testContext(t)
+		a := connect(t, s, "a")
+		loop := func() {
+			for m, err := range a.Messages(ctx) {
+				if err != nil {
+					t.Error(err, m)
+				}
+			}
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(loop)
+		}
+		require.NoError(t, s.Terminate(ctx))
+		wg.Wait()
+		send(t, a, "a", "ready")
+		loop()
+		require.EqualValues(t, 1, a.Stats().Read["a"]+int64(unread(t, a)))
+	})
+}
+
+// unread disconnects a client and says what was unread.
+func unread(t *testing.T, c ipcmgr.Client) int64 {
+	var e *ipcmgr.UnreadError
+	if errors.As(c.Disconnect(testContext(t), nil), &e) {
+		return e.Total()
+	}
+	return 0
+}
+
+// A program that asks to terminate, as the owner does, does not disturb the
+// audit: it counts for neither.
+func TestTerminateByAClient(t *testing.T) {
+	each(t, func(t *testing.T, s *ipcmgr.Store) {
+		ctx := testContext(t)
+		a, b := connect(t, s, "a"), connect(t, s, "b")
+		n, err := a.SendBatch(ctx, "b", "one", map[string]any{"terminate": 1}, "two")
+		require.NoError(t, err)
+		require.Equal(t, 3, n)
+		require.EqualValues(t, 2, a.Stats().Sent["b"])
+		require.Equal(t, []string{"one"}, receive(t, b, 1))
+		_, err = b.Receive(ctx)
+		require.ErrorIs(t, err, ipcmgr.ErrTerminated)
+		require.Equal(t, []string{"two"}, receive(t, b, 1))
+		require.NoError(t, b.Disconnect(ctx, nil))
+		require.NoError(t, a.Disconnect(ctx, nil))
+		require.NoError(t, s.Shutdown(ctx), "the audit is in it")
+	})
+}
+
+// What is on record as acknowledged is counted, also when the client leaves in
+// the middle of it.
+func TestLeaveWhileAcknowledging(t *testing.T) {
+	each(t, func(t *testing.T, s *ipcmgr.Store) {
+		ctx := testContext(t)
+		a := connect(t, s, "a")
+		for range 20 {
+			b := connect(t, s, "b", ipcmgr.ManualAck())
+			send(t, a, "b", 1, 2, 3, 4)
+			var wg sync.WaitGroup
+			for range 4 {
+				m, err := b.Receive(ctx)
+				require.NoError(t, err)
+				wg.Go(func() {
+					if err := m.Ack(ctx); err != nil && !errors.Is(err, ipcmgr.ErrClosed) && !errors.Is(err, ipcmgr.ErrAcknowledged) {
+						t.Error(err)
+					}
+				})
+			}
+			require.NoError(t, b.Disconnect(ctx, nil))
+			wg.Wait()
+		}
+		require.NoError(t, a.Disconnect(ctx, nil))
+		audit, err := s.Audit(ctx)
+		require.NoError(t, err)
+		require.NoError(t, audit.Err())
+		require.EqualValues(t, 80, audit.Pairs[0].Read)
 	})
 }

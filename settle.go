@@ -10,37 +10,35 @@ import (
 // handed out again. Messages may be acknowledged in any order.
 // ErrAcknowledged when it was acknowledged or rejected before.
 func (m *Message) Ack(ctx context.Context) error {
-	if err := m.claim("acknowledge"); err != nil {
-		return err
-	}
-	if err := m.client.acknowledgeNow(ctx, []*Message{m}); err != nil {
-		m.unclaim()
-		return m.client.errorTo("acknowledge", "", err)
-	}
-	return nil
+	return m.settleWith("acknowledge", func() error { return m.client.acknowledgeNow(ctx, m) })
 }
 
 // Reject sets the message aside, with the reason, where a person finds it: a
 // message on which a worker fails is not to make it fail for ever. It counts as
 // rejected. ErrAcknowledged when it was acknowledged or rejected before.
 func (m *Message) Reject(ctx context.Context, reason error) error {
-	if err := m.claim("reject"); err != nil {
-		return err
-	}
 	if reason == nil {
 		reason = errors.New("no reason given")
 	}
-	if err := m.client.mb.Reject(ctx, m.delivery, reason); err != nil {
-		m.unclaim()
-		return m.client.errorTo("reject", "", err)
-	}
-	m.client.counts.count(rejected, m.From, 1)
-	return nil
+	return m.settleWith("reject", func() error {
+		c := m.client
+		if err := c.mb.Reject(ctx, m.delivery, reason); err != nil {
+			return err
+		}
+		c.in.mu.Lock()
+		m.forget()
+		c.in.mu.Unlock()
+		c.counts.count(rejected, m.From, 1)
+		return nil
+	})
 }
 
 // Requeue puts the message back: it is the next one to be handed out, marked
 // as redelivered. It counts as not read. Of several that are put back, the last
 // comes first. ErrAcknowledged when it was acknowledged or rejected.
+//
+// What is handed out then is another *Message. This one is of no use any more:
+// whoever still has it must not settle the other's.
 func (m *Message) Requeue() error {
 	if m.client == nil {
 		return errNotReceived("requeue")
@@ -56,26 +54,44 @@ func (m *Message) Requeue() error {
 		return m.client.errorTo("requeue", "", m.stateError())
 	}
 	in.unlink(m)
-	m.state, m.Redelivered = ready, true
-	in.back = append(in.back, m)
+	again := *m
+	again.state, again.Redelivered = ready, true
+	in.back = append(in.back, &again)
+	m.state = returned
+	m.forget()
 	in.mu.Unlock()
 	in.wake.wake(errWoken)
 	return nil
 }
 
-// claim takes the message out of those handed out.
-func (m *Message) claim(op string) error {
-	if m.client == nil {
+// settleWith runs what settles a message that was handed out. A client does
+// not leave in the middle of it: what is on record is counted.
+func (m *Message) settleWith(op string, do func() error) error {
+	c := m.client
+	if c == nil {
 		return errNotReceived(op)
 	}
+	c.counting.RLock()
+	defer c.counting.RUnlock()
+	err := m.claim()
+	if err == nil {
+		if err = do(); err != nil {
+			m.unclaim()
+		}
+	}
+	return c.errorTo(op, "", err)
+}
+
+// claim takes the message out of those handed out.
+func (m *Message) claim() error {
 	c := m.client
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
 	if c.closing.Err() != nil {
-		return c.errorTo(op, "", ErrClosed)
+		return ErrClosed
 	}
 	if m.state != handed {
-		return c.errorTo(op, "", m.stateError())
+		return m.stateError()
 	}
 	c.in.unlink(m)
 	m.state = acknowledged
@@ -93,7 +109,7 @@ func (m *Message) unclaim() {
 }
 
 func (m *Message) stateError() error {
-	if m.state == ready {
+	if m.state == returned {
 		return fmt.Errorf("message %s from %q was put back", m.ID, m.From)
 	}
 	return fmt.Errorf("message %s from %q: %w", m.ID, m.From, ErrAcknowledged)

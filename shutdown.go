@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +24,12 @@ func (s *Store) Shutdown(ctx context.Context) error {
 	if !s.Owned() {
 		return s.wrap("shut down", ErrNotOwner)
 	}
-	errs := []error{s.End(ctx), s.Signal(ctx), s.Terminate(ctx), s.DisconnectClients(ctx), s.Wait(ctx)}
+	errs := []error{s.End(ctx), s.Signal(ctx)}
+	told, err := s.tell(ctx)
+	// Who is full may be waiting for a client of this process.
+	rest := make(chan error, 1)
+	go func() { rest <- s.tellRest(ctx, told) }()
+	errs = append(errs, s.wrap("terminate", err), s.DisconnectClients(ctx), s.Wait(ctx), s.wrap("terminate", <-rest))
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	audit, err := s.Audit(last)
@@ -30,7 +37,7 @@ func (s *Store) Shutdown(ctx context.Context) error {
 	if err == nil {
 		errs = append(errs, s.wrap("shut down", audit.Err()))
 	}
-	return errors.Join(append(errs, s.dismissGuard(last), s.Unspawn(last), s.drop())...)
+	return errors.Join(append(errs, s.Unspawn(last), s.drop())...)
 }
 
 // End makes every further Connect fail with ErrEnding. ErrNotOwner.
@@ -38,10 +45,14 @@ func (s *Store) End(ctx context.Context) error {
 	if !s.Owned() {
 		return s.wrap("end", ErrNotOwner)
 	}
-	if _, err := s.summonGuard(ctx); err != nil { // it could not connect any more
-		return err
+	_, err := s.summonGuard(ctx) // it could not connect any more
+	if errors.Is(err, ErrEnding) {
+		return nil // an owner that was killed got that far
 	}
-	return s.wrap("end", s.handle.End(ctx))
+	if err == nil {
+		err = s.handle.End(ctx)
+	}
+	return s.wrap("end", err)
 }
 
 // Signal sends the configured signal once to each other process that has an
@@ -73,18 +84,21 @@ func (s *Store) Signal(ctx context.Context) error {
 }
 
 // Terminate asks every active client to terminate: first all that have room in
-// their mailboxes, then, waiting, the others. ErrNotOwner.
+// their mailboxes, then, waiting, the others, as long as they are active.
+// ErrNotOwner.
 func (s *Store) Terminate(ctx context.Context) error {
 	if !s.Owned() {
 		return s.wrap("terminate", ErrNotOwner)
 	}
-	guard, err := s.summonGuard(ctx)
-	if err != nil {
-		return err
-	}
+	told, err := s.tell(ctx)
+	return s.wrap("terminate", errors.Join(err, s.tellRest(ctx, told)))
+}
+
+// tell asks those to terminate that have room.
+func (s *Store) tell(ctx context.Context) (*broadcast, error) {
 	peers, _, err := s.peers(ctx)
 	if err != nil {
-		return s.wrap("terminate", err)
+		return &broadcast{}, err
 	}
 	var to []string
 	for _, p := range peers {
@@ -92,14 +106,52 @@ func (s *Store) Terminate(ctx context.Context) error {
 			to = append(to, p.ID)
 		}
 	}
-	sender := &client{store: s, mb: guard, id: protocol.Guard, closing: context.Background()}
+	if len(to) == 0 {
+		return &broadcast{}, nil
+	}
+	mb, err := s.summonGuard(ctx)
+	if err != nil {
+		return &broadcast{}, err
+	}
+	sender := &client{store: s, mb: mb, id: protocol.Guard, closing: context.Background()}
+	return sender.broadcast(ctx, to, terminateContent), nil
+}
+
+// tellRest asks those that were full, and says whom it could not ask.
+func (s *Store) tellRest(ctx context.Context, told *broadcast) error {
+	results := told.rest(ctx, func(ctx context.Context, id string) error {
+		return s.whileActive(ctx, id, func(ctx context.Context) error { return told.sendTo(ctx, id, true) })
+	})
 	var errs []error
-	for id, err := range sender.sendEach(ctx, to, terminateContent) {
-		if err != nil && !departed(err) {
+	for _, id := range slices.Sorted(maps.Keys(results)) {
+		if err := results[id]; err != nil && !departed(err) {
 			errs = append(errs, fmt.Errorf("%q: %w", id, err))
 		}
 	}
-	return s.wrap("terminate", errors.Join(errs...))
+	return errors.Join(errs...)
+}
+
+// whileActive runs f with a context that ends, with ErrPeerGone, when the peer
+// is not active any more.
+func (s *Store) whileActive(ctx context.Context, id string, f func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel(nil)
+	watch.Go(func() {
+		err := s.waitFor(ctx, "terminate", func(peers []Peer) []string {
+			for _, p := range peers {
+				if p.ID == id && p.State == Active {
+					return []string{id}
+				}
+			}
+			return nil
+		})
+		if err == nil {
+			cancel(ErrPeerGone)
+		}
+	})
+	return f(ctx)
 }
 
 // departed says whether an error means that the peer is not there any more,
@@ -116,56 +168,15 @@ func (s *Store) DisconnectClients(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, c := range local.of(s.info) {
 		wg.Go(func() {
-			err := c.Disconnect(ctx, nil)
-			var unread *UnreadError
-			if errors.As(err, &unread) || errors.Is(err, ErrClosed) {
+			_, err := c.disconnect(ctx, nil)
+			if errors.Is(err, ErrClosed) {
 				return
 			}
 			mu.Lock()
-			errs = append(errs, err)
+			errs = append(errs, c.errorTo("disconnect", "", err))
 			mu.Unlock()
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
-}
-
-// summonGuard connects the guard, unless it is.
-func (s *Store) summonGuard(ctx context.Context) (protocol.Mailbox, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.guard != nil {
-		return s.guard, nil
-	}
-	hello, err := s.ser.AppendContent(nil, map[string]string{"hello": protocol.Guard})
-	if err != nil {
-		return nil, s.wrap("end", err)
-	}
-	guard, err := s.handle.Connect(ctx, protocol.ConnectOptions{
-		ID: protocol.Guard, Mode: protocol.Resume, Hello: hello, Who: s.who, Notice: func(error) {},
-	})
-	if err != nil {
-		return nil, s.wrap("end", err)
-	}
-	s.guard = guard
-	return guard, nil
-}
-
-func (s *Store) dismissGuard(ctx context.Context) error {
-	s.mu.Lock()
-	guard := s.guard
-	s.guard = nil
-	s.mu.Unlock()
-	if guard == nil {
-		return nil
-	}
-	return s.wrap("end", leaveGuard(ctx, guard))
-}
-
-// leaveGuard leaves no record of the guard.
-func leaveGuard(ctx context.Context, guard protocol.Mailbox) error {
-	return guard.Leave(ctx, protocol.Departure{
-		Under: protocol.Guard,
-		Fold:  func(old []byte) ([]byte, error) { return old, nil },
-	})
 }

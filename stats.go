@@ -120,6 +120,17 @@ func (l *ledger) count(pick func(*Stats) *map[string]int64, id string, n int64) 
 	l.mu.Unlock()
 }
 
+// read counts what was acknowledged, all at once.
+func (l *ledger) read(ms []*Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range ms {
+		if m.ser != nil { // nil: a request to terminate
+			inc(&l.s.Read, countedAs(m.From), 1)
+		}
+	}
+}
+
 func (l *ledger) snapshot() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,7 +138,6 @@ func (l *ledger) snapshot() Stats {
 }
 
 func sent(s *Stats) *map[string]int64     { return &s.Sent }
-func read(s *Stats) *map[string]int64     { return &s.Read }
 func rejected(s *Stats) *map[string]int64 { return &s.Rejected }
 func corrupt(s *Stats) *map[string]int64  { return &s.Corrupt }
 func dropped(s *Stats) *map[string]int64  { return &s.Dropped }

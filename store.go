@@ -27,7 +27,8 @@ type Store struct {
 	mu     sync.Mutex
 	users  int // clients connected through this handle, and 1 until Close
 	closed bool
-	guard  protocol.Mailbox // says farewell; see Terminate
+
+	guard guard
 }
 
 func newStore(p protocol.Protocol, ser serializer.Serializer, handle protocol.Store, cfg Config) *Store {
@@ -92,7 +93,7 @@ func (s *Store) Unspawn(ctx context.Context) error {
 	if !s.Owned() {
 		return s.wrap("unspawn", ErrNotOwner)
 	}
-	return s.wrap("unspawn", s.handle.Unspawn(ctx))
+	return s.wrap("unspawn", errors.Join(s.guard.dismiss(ctx), s.handle.Unspawn(ctx)))
 }
 
 // Seize takes the ownership of the store from whoever has it, dead or alive.
@@ -146,19 +147,11 @@ func (s *Store) release() error {
 	s.mu.Lock()
 	s.users--
 	last := s.users == 0
-	guard := s.guard
-	if last {
-		s.guard = nil
-	}
 	s.mu.Unlock()
 	if !last {
 		return nil
 	}
-	var err error
-	if guard != nil {
-		err = leaveGuard(context.Background(), guard)
-	}
-	return errors.Join(err, s.handle.Close())
+	return errors.Join(s.guard.dismiss(context.Background()), s.handle.Close())
 }
 
 // Clients lists the clients of this store in this process, whichever handle

@@ -269,3 +269,108 @@ func TestErrorsNameTheThing(t *testing.T) {
 		require.True(t, strings.HasPrefix(err.Error(), `send as "a" to "nobody": `), err.Error())
 	})
 }
+
+// Adopt of a route that holds another protocol's store says so. It neither
+// spawns nor opens there, however often it tries.
+func TestAdoptAnotherProtocolsStore(t *testing.T) {
+	for _, there := range protocols[1:] { // mem has no directory
+		for _, other := range protocols[1:] {
+			if other == there {
+				continue
+			}
+			ctx := testContext(t)
+			cfg := ipcmgr.Config{Protocol: ipcmgr.Names{there}, Serializer: "json", Route: shortRoute(t)}
+			s, err := ipcmgr.Spawn(ctx, cfg)
+			require.NoError(t, err)
+			cfg.Protocol = ipcmgr.Names{other}
+			_, err = ipcmgr.Adopt(ctx, cfg)
+			require.ErrorIs(t, err, ipcmgr.ErrStoreExists, "%s at a store of %s", other, there)
+			require.NoError(t, s.Close())
+		}
+	}
+}
+
+// shortRoute names a directory that is short enough to hold sockets.
+func shortRoute(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "ipc")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "s")
+}
+
+// A mailbox that is full holds up a shutdown neither when its client is one of
+// this process, nor when it is not there any more.
+func TestShutdownWhenMailboxesAreFull(t *testing.T) {
+	eachConfig(t, ipcmgr.Config{MaxPending: 1}, func(t *testing.T, s *ipcmgr.Store) {
+		a := connect(t, s, "a")
+		connect(t, s, "full")
+		v := newVictim(t, s, "v")
+		for _, id := range []string{"full", "v"} {
+			for a.TrySend(testContext(t), id, "x") == nil {
+			}
+		}
+		told := make(chan error)
+		go func() { told <- s.Terminate(testContext(t)) }()
+		v.crash()
+		v = newVictim(t, s, "v2")
+		v.crash()
+		done := make(chan error)
+		go func() { done <- s.Shutdown(testContext(t)) }()
+		err := <-done
+		require.NoError(t, <-told)
+		require.NotErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorAs(t, err, new(*ipcmgr.AuditError))
+	})
+}
+
+// Whose owner was killed while it shut the store down leaves one that takes no
+// more clients; who adopts it can still shut it down.
+func TestShutdownOfAStoreThatIsEnding(t *testing.T) {
+	for _, p := range protocols {
+		t.Run(p, func(t *testing.T) {
+			ctx := testContext(t)
+			cfg := ipcmgr.Config{Protocol: ipcmgr.Names{p}, Serializer: "json", Route: shortRoute(t)}
+			first, err := ipcmgr.Spawn(ctx, cfg)
+			require.NoError(t, err)
+			require.NoError(t, first.End(ctx))
+			require.NoError(t, first.Detach(ctx))
+			require.NoError(t, first.Close())
+			second, err := ipcmgr.Adopt(ctx, cfg)
+			require.NoError(t, err)
+			require.NoError(t, second.Shutdown(ctx))
+		})
+	}
+}
+
+// Anonymous clients are one in statistics and audit, also while they are there.
+func TestAuditWhileAnonymousClientsAreThere(t *testing.T) {
+	each(t, func(t *testing.T, s *ipcmgr.Store) {
+		ctx := testContext(t)
+		a := connect(t, s, "a")
+		for range 2 {
+			c, err := s.ConnectAnonymous(ctx)
+			require.NoError(t, err)
+			send(t, c, "a", "hi")
+			send(t, a, c.ID(), "ho")
+			require.Equal(t, []string{"ho"}, receive(t, c, 1))
+			empty(t, c)
+		}
+		receive(t, a, 2)
+		empty(t, a)
+		audit, err := s.Audit(ctx)
+		require.NoError(t, err)
+		require.NoError(t, audit.Err())
+		require.Equal(t, []ipcmgr.Pair{
+			{From: "_cli", To: "a", Sent: 2, Read: 2, Verdict: ipcmgr.Equal},
+			{From: "a", To: "_cli", Sent: 2, Read: 2, Verdict: ipcmgr.Equal},
+		}, audit.Pairs)
+	})
+}
+
+// The environment may hold an info in Perl's form, as any other.
+func TestOpenPerlsInfoFromTheEnvironment(t *testing.T) {
+	t.Setenv(ipcmgr.EnvStore, `["IPC::Manager::Client::MessageFiles","IPC::Manager::Serializer::JSON","`+t.TempDir()+`"]`)
+	s, err := ipcmgr.Open(testContext(t), "")
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+}

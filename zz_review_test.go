@@ -109,3 +109,20 @@ func TestZZAdoptOther(t *testing.T) {
 		cancel()
 	}
 }
+
+func TestZZDrainPastTheLimit(t *testing.T) {
+	eachConfig(t, ipcmgr.Config{MaxPending: 4}, func(t *testing.T, s *ipcmgr.Store) {
+		a, b := connect(t, s, "a"), connect(t, s, "b")
+		n, _ := a.SendBatch(testContext(t), "b", make([]any, 0)...)
+		batch := make([]any, 600)
+		for i := range batch {
+			batch[i] = i
+		}
+		ctx, cancel := context.WithTimeout(testContext(t), 300*time.Millisecond)
+		defer cancel()
+		n, _ = a.SendBatch(ctx, "b", batch...)
+		if got := unread(t, b); got != int64(n) {
+			t.Errorf("%d accepted, %d unread", n, got)
+		}
+	})
+}

@@ -103,6 +103,7 @@ type Store interface {
 // Mode says what Connect does about what stands under its id.
 type Mode int
 
+// The modes.
 const (
 	New       Mode = iota // the id must be free
 	Reconnect             // the id must be suspended or crashed; its mailbox is taken up
@@ -200,6 +201,7 @@ type Departure struct {
 // State is what a client's peers know of it.
 type State int
 
+// The states of a client.
 const (
 	Active State = iota + 1
 	Suspended

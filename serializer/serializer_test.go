@@ -91,7 +91,7 @@ func TestSameRules(t *testing.T) {
 		C []int          `json:"c,omitempty"`
 		D struct{}       `json:"d,omitempty"`
 		E map[string]int `json:"e,omitzero"`
-		F any            `json:"-,"`
+		F any            `json:"-,"` //nolint:staticcheck // the name is meant to be "-"
 		G int            `json:"-"`
 		H string         `msgpack:"other"`
 	}

@@ -30,30 +30,44 @@ func (s sentinel) Error() string { return string(s) }
 // ErrFull is matched when there was no room left and the thing was dropped.
 const ErrFull = sentinel("no room to set it aside, it was dropped")
 
-// Set keeps data in dir under a name that ends in name, and the reason beside
-// it. dir is made if its parent is there.
-func Set(dir, name string, data []byte, reason error) error {
-	d, err := room(disk.Real, dir, int64(len(data)))
+// Place is a directory for what is set aside. It is made when it is needed, if
+// its parent is there.
+type Place struct {
+	FS   disk.FS
+	Dir  string
+	Sync bool // what Set keeps is on disk when it returns
+}
+
+// Set keeps data under a name that ends in name, and the reason beside it.
+func (p Place) Set(name string, data []byte, reason error) error {
+	d, err := p.room(int64(len(data)))
 	if err != nil {
 		return err
 	}
 	defer d.Close()
 	name = stamped(name)
-	if err := write(d, name, data); err != nil {
-		return fmt.Errorf("set aside in %s: %w", dir, err)
+	err = p.write(d, name, data)
+	if err == nil {
+		err = p.explain(d, name, reason)
 	}
-	return explain(d, name, reason)
+	if err == nil && p.Sync {
+		err = d.Sync()
+	}
+	if err != nil {
+		return fmt.Errorf("set aside in %s: %w", p.Dir, err)
+	}
+	return nil
 }
 
-// Take moves what stands under name in from, a directory of fsys, to dir, and
+// Take moves what stands under name in from, a directory of the same FS, and
 // puts the reason beside it; whatever it is, it is not opened. Without room it
 // is removed: a directory stays then if it is not empty.
-func Take(fsys disk.FS, dir string, from disk.Dir, name string, reason error) error {
+func (p Place) Take(from disk.Dir, name string, reason error) error {
 	info, err := from.Stat(name)
 	if err != nil {
 		return err
 	}
-	d, err := room(fsys, dir, info.Size)
+	d, err := p.room(info.Size)
 	if errors.Is(err, ErrFull) {
 		remove := from.Remove
 		if info.Mode.IsDir() {
@@ -67,14 +81,14 @@ func Take(fsys disk.FS, dir string, from disk.Dir, name string, reason error) er
 	defer d.Close()
 	to := stamped(name)
 	if err := from.Rename(name, d, to); err != nil {
-		return fmt.Errorf("set aside in %s: %w", dir, err)
+		return fmt.Errorf("set aside in %s: %w", p.Dir, err)
 	}
-	return explain(d, to, reason)
+	return p.explain(d, to, reason)
 }
 
-// room opens dir if size more bytes may be kept there.
-func room(fsys disk.FS, dir string, size int64) (disk.Dir, error) {
-	d, err := open(fsys, dir)
+// room opens the directory if size more bytes may be kept there.
+func (p Place) room(size int64) (disk.Dir, error) {
+	d, err := p.open()
 	if err != nil {
 		return nil, err
 	}
@@ -95,26 +109,30 @@ func room(fsys disk.FS, dir string, size int64) (disk.Dir, error) {
 	}
 	if files >= MaxFiles || size > MaxBytes {
 		d.Close()
-		return nil, fmt.Errorf("%s: %w", dir, ErrFull)
+		return nil, fmt.Errorf("%s: %w", p.Dir, ErrFull)
 	}
 	return d, nil
 }
 
-// open opens dir, and makes it first if need be.
-func open(fsys disk.FS, dir string) (disk.Dir, error) {
-	d, err := fsys.OpenDir(dir)
+// open opens the directory, and makes it first if need be.
+func (p Place) open() (disk.Dir, error) {
+	d, err := p.FS.OpenDir(p.Dir)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return d, err
 	}
-	parent, err := fsys.OpenDir(filepath.Dir(dir))
+	parent, err := p.FS.OpenDir(filepath.Dir(p.Dir))
 	if err != nil {
 		return nil, err
 	}
 	defer parent.Close()
-	if err := parent.Mkdir(filepath.Base(dir)); err != nil && !errors.Is(err, fs.ErrExist) {
+	err = parent.Mkdir(filepath.Base(p.Dir))
+	if err == nil && p.Sync {
+		err = parent.Sync()
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	return fsys.OpenDir(dir)
+	return p.FS.OpenDir(p.Dir)
 }
 
 // stamped makes a name that is new, sorts by time, and fits with its reason's.
@@ -125,18 +143,18 @@ func stamped(name string) string {
 	return time.Now().UTC().Format("20060102T150405.000000000Z-") + name
 }
 
-func explain(d disk.Dir, name string, reason error) error {
-	return write(d, name+reasonEnd, []byte(reason.Error()+"\n"))
+func (p Place) explain(d disk.Dir, name string, reason error) error {
+	return p.write(d, name+reasonEnd, []byte(reason.Error()+"\n"))
 }
 
-func write(d disk.Dir, name string, data []byte) error {
+func (p Place) write(d disk.Dir, name string, data []byte) error {
 	f, err := d.Create(name)
 	if err != nil {
 		return err
 	}
-	if _, err := f.Write(data); err != nil {
-		f.Close()
-		return err
+	_, err = f.Write(data)
+	if err == nil && p.Sync {
+		err = f.Sync()
 	}
-	return f.Close()
+	return errors.Join(err, f.Close())
 }

@@ -16,10 +16,12 @@ import (
 
 var errWhy = errors.New("because")
 
+func place(dir string) Place { return Place{FS: disk.Real, Dir: dir} }
+
 func TestSetKeepsTheThingAndTheReason(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "al")
-	require.NoError(t, Set(dir, "message", []byte("poison"), errWhy))
-	require.NoError(t, Set(dir, strings.Repeat("x", 255), nil, errWhy))
+	require.NoError(t, place(dir).Set("message", []byte("poison"), errWhy))
+	require.NoError(t, place(dir).Set(strings.Repeat("x", 255), nil, errWhy))
 	found, err := filepath.Glob(filepath.Join(dir, "*-message*"))
 	require.NoError(t, err)
 	require.Len(t, found, 2)
@@ -42,7 +44,7 @@ func TestTakeMovesWhateverItIs(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(from.Path(), "file"), []byte("x"), 0o600))
 	dir := filepath.Join(t.TempDir(), "al")
 	for _, name := range []string{"link", "dir", "file"} {
-		require.NoError(t, Take(disk.Real, dir, from, name, errWhy))
+		require.NoError(t, place(dir).Take(from, name, errWhy))
 		found, err := filepath.Glob(filepath.Join(dir, "*-"+name+"*"))
 		require.NoError(t, err)
 		require.Len(t, found, 2)
@@ -50,20 +52,20 @@ func TestTakeMovesWhateverItIs(t *testing.T) {
 	names, err := from.Names()
 	require.NoError(t, err)
 	require.Empty(t, names)
-	require.ErrorIs(t, Take(disk.Real, dir, from, "nothing", errWhy), fs.ErrNotExist)
+	require.ErrorIs(t, place(dir).Take(from, "nothing", errWhy), fs.ErrNotExist)
 }
 
 func TestWhatIsKeptIsBounded(t *testing.T) {
 	dir := t.TempDir()
-	require.ErrorIs(t, Set(dir, "large", make([]byte, MaxBytes+1), errWhy), ErrFull)
+	require.ErrorIs(t, place(dir).Set("large", make([]byte, MaxBytes+1), errWhy), ErrFull)
 	for i := range MaxFiles {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o600))
 	}
-	require.ErrorIs(t, Set(dir, "one more", nil, errWhy), ErrFull)
+	require.ErrorIs(t, place(dir).Set("one more", nil, errWhy), ErrFull)
 	from, err := disk.Real.OpenDir(t.TempDir())
 	require.NoError(t, err)
 	defer from.Close()
 	require.NoError(t, os.WriteFile(filepath.Join(from.Path(), "file"), []byte("x"), 0o600))
-	require.ErrorIs(t, Take(disk.Real, dir, from, "file", errWhy), ErrFull)
+	require.ErrorIs(t, place(dir).Take(from, "file", errWhy), ErrFull)
 	require.NoFileExists(t, filepath.Join(from.Path(), "file"), "it must not come again")
 }

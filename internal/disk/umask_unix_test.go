@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
@@ -45,4 +46,21 @@ func TestUmask(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, info.Mode, name)
 	}
+}
+
+// A file of another user in one of our directories was put there by somebody
+// who may not. Only root can make one; for others, each file that is not
+// theirs is as good.
+func TestFilesOfAnotherUser(t *testing.T) {
+	dir, name := t.TempDir(), "foreign"
+	if unix.Geteuid() == 0 {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, nil, 0o666))
+		require.NoError(t, os.Chown(path, 4711, 4711))
+	} else {
+		dir, name = "/etc", "passwd"
+	}
+	_, err := open(t, dir).Open(name)
+	require.ErrorIs(t, err, disk.ErrNotRegular)
+	require.ErrorContains(t, err, "belongs to user")
 }

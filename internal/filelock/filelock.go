@@ -56,12 +56,13 @@ func TryLock(path string) (*Hold, bool, error) {
 		if current(f, path) {
 			return &Hold{file: f}, true, nil
 		}
-		release(f)
+		_ = release(f)
 	}
 }
 
 // Held says whether somebody holds the lock on the file at path. The error
-// matches fs.ErrNotExist if there is no file.
+// matches fs.ErrNotExist if there is no file, and fs.ErrInvalid if what is there
+// is none.
 func Held(path string) (bool, error) {
 	f, err := openRead(path)
 	if err != nil {
@@ -70,7 +71,7 @@ func Held(path string) (bool, error) {
 	defer f.Close()
 	free, err := flock(f, shared, false)
 	if free {
-		unlock(f)
+		_ = unlock(f) // closing it is enough, but for a child being started
 	}
 	return !free && err == nil, wrap(path, err)
 }
@@ -169,6 +170,10 @@ func open(path string) (*os.File, error) {
 func openRead(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|safely, 0)
 	if err != nil {
+		// What a symbolic link gives differs from system to system.
+		if info, statErr := os.Lstat(path); statErr == nil && !info.Mode().IsRegular() {
+			err = fmt.Errorf("%w: %w", err, fs.ErrInvalid)
+		}
 		return nil, fmt.Errorf("lock: %w", err)
 	}
 	return regular(f)

@@ -142,6 +142,10 @@ func TestErrors(t *testing.T) {
 	_, _, err = TryLock(filepath.Join(dir, "link"))
 	require.Error(t, err)
 	require.NoFileExists(t, filepath.Join(dir, "elsewhere"))
+	for _, path := range []string{dir, filepath.Join(dir, "link")} {
+		_, err = Held(path)
+		require.ErrorIs(t, err, fs.ErrInvalid)
+	}
 }
 
 // A lock goes with the process that is killed, and who waits gets it.

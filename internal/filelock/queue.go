@@ -93,7 +93,7 @@ func (q *queue) run(path string, f *os.File) {
 				return
 			}
 		default: // replaced during the wait
-			release(f)
+			_ = release(f)
 			if !q.wanted(path) {
 				return
 			}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"math"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +29,7 @@ type Peer struct {
 // that D.pid has, or suspended. The mailboxes that skip names are passed over.
 // What is not in Perl's form, or still being made, is not listed.
 func (r *Route) Peers(skip func(name string) bool) ([]Peer, error) {
-	dir, err := disk.Real.OpenDir(filepath.Clean(r.Dir))
+	dir, err := r.open()
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +60,7 @@ func (r *Route) Peer(id string) (Peer, bool, error) {
 	if err != nil || !mailbox(name) {
 		return Peer{}, false, err
 	}
-	dir, err := disk.Real.OpenDir(filepath.Clean(r.Dir))
+	dir, err := r.open()
 	if err != nil {
 		return Peer{}, false, err
 	}
@@ -138,7 +137,7 @@ func (r *Route) id(dir disk.Dir, name string) (string, error) {
 // Holds says whether a store of Perl's lives in the route: a mailbox with a
 // file beside it, or the statistics that one left.
 func (r *Route) Holds() (bool, error) {
-	dir, err := disk.Real.OpenDir(filepath.Clean(r.Dir))
+	dir, err := r.open()
 	if err != nil {
 		return false, gone(err)
 	}

@@ -27,19 +27,34 @@ import (
 // Route is a directory that Perl programs share. Its methods may be called
 // concurrently; those that write belong to the holder of the id.
 type Route struct {
-	Dir     string // exactly as given: its length counts in Name
-	Max     int    // bytes of the longest id that is its own name on disk
-	Sockets bool   // ConnectionUnix; else MessageFiles
+	Dir     string  // exactly as given: its length counts in Name
+	Max     int     // bytes of the longest id that is its own name on disk
+	Sockets bool    // ConnectionUnix; else MessageFiles
+	FS      disk.FS // nil = disk.Real
+	// Sync puts statistics on disk before the call that writes them returns.
+	// They stand for those in the client's record, if they are newer: torn by a
+	// power cut they would hide good ones. The rest means nothing after one.
+	Sync bool
 }
+
+func (r *Route) fs() disk.FS {
+	if r.FS != nil {
+		return r.FS
+	}
+	return disk.Real
+}
+
+// open opens the route.
+func (r *Route) open() (disk.Dir, error) { return r.fs().OpenDir(filepath.Clean(r.Dir)) }
 
 // in opens the route and the place for temporary files below our directory.
 func (r *Route) in(f func(dir, tmp disk.Dir) error) error {
-	dir, err := disk.Real.OpenDir(filepath.Clean(r.Dir))
+	dir, err := r.open()
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	tmp, err := disk.Real.OpenDir(filepath.Join(r.Dir, ".ipcmgr", "tmp"))
+	tmp, err := r.fs().OpenDir(filepath.Join(r.Dir, ".ipcmgr", "tmp"))
 	if err != nil {
 		return err
 	}
@@ -78,7 +93,7 @@ func (r *Route) Suspended(id string, until time.Time, stats []byte) error {
 		return err
 	}
 	return r.in(func(dir, tmp disk.Dir) error {
-		if err := writeStats(dir, tmp, d, stats); err != nil {
+		if err := r.writeStats(dir, tmp, d, stats); err != nil {
 			return err
 		}
 		if until.IsZero() {
@@ -103,7 +118,7 @@ func (r *Route) Left(id string, stats []byte) error {
 	}
 	return r.in(func(dir, tmp disk.Dir) error {
 		return errors.Join(
-			writeStats(dir, tmp, d, stats),
+			r.writeStats(dir, tmp, d, stats),
 			gone(dir.Remove(d+".suspend")),
 			gone(dir.Remove(d+".pid")),
 		)
@@ -117,7 +132,7 @@ func (r *Route) Erase(id string) error {
 	if err != nil {
 		return err
 	}
-	dir, err := disk.Real.OpenDir(filepath.Clean(r.Dir))
+	dir, err := r.open()
 	if err != nil {
 		return gone(err)
 	}

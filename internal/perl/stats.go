@@ -3,7 +3,6 @@ package perl
 import (
 	"errors"
 	"io/fs"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,7 +20,7 @@ type Stat struct {
 
 // Stats gives what each client of the route, present or gone, left in D.stats.
 func (r *Route) Stats() (map[string]Stat, error) {
-	dir, err := disk.Real.OpenDir(filepath.Clean(r.Dir))
+	dir, err := r.open()
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +59,7 @@ func (r *Route) Stat(id string) (Stat, bool, error) {
 	if err != nil {
 		return Stat{}, false, err
 	}
-	dir, err := disk.Real.OpenDir(filepath.Clean(r.Dir))
+	dir, err := r.open()
 	if err != nil {
 		return Stat{}, false, err
 	}
@@ -80,9 +79,9 @@ func readStats(dir disk.Dir, d string) (Stat, bool, error) {
 	return Stat{data, info.ModTime}, err == nil, err
 }
 
-func writeStats(dir, tmp disk.Dir, d string, stats []byte) error {
+func (r *Route) writeStats(dir, tmp disk.Dir, d string, stats []byte) error {
 	if stats == nil {
 		return nil
 	}
-	return disk.WriteFile(dir, tmp, d+".stats", stats, false)
+	return disk.WriteFile(dir, tmp, d+".stats", stats, r.Sync)
 }

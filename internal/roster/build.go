@@ -37,23 +37,22 @@ func (k *Kind) build(dir disk.Dir, h head, owned bool) (*ownership, error) {
 		}
 	}
 	if err != nil {
-		path := filepath.Join(dir.Path(), name)
-		own.discard(path)
-		return nil, errors.Join(err, os.RemoveAll(path))
+		own.discard(filepath.Join(dir.Path(), name))
+		return nil, errors.Join(err, disk.RemoveAll(dir, name))
 	}
 	if h.Settings.Sync {
 		if err := dir.Sync(); err != nil {
-			return nil, errors.Join(err, demolish(dir.Path(), own))
+			return nil, errors.Join(err, demolish(dir, own))
 		}
 	}
 	return own, nil
 }
 
 // demolish removes a store that came to nothing after it was in place.
-func demolish(route string, own *ownership) error {
-	dot, ruin := filepath.Join(route, Dot), filepath.Join(route, unfinishedName())
-	own.discard(dot)
-	return errors.Join(os.Rename(dot, ruin), os.RemoveAll(ruin))
+func demolish(dir disk.Dir, own *ownership) error {
+	own.discard(filepath.Join(dir.Path(), Dot))
+	ruin := unfinishedName()
+	return errors.Join(dir.Rename(Dot, dir, ruin), disk.RemoveAll(dir, ruin))
 }
 
 // furnish puts into a store what belongs there. The ownership is of use, or to

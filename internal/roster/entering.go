@@ -25,7 +25,7 @@ func (r *Roster) noteEntering(id string) error {
 	}
 	if killed != "" && killed != id {
 		f, err := r.find(killed)
-		if err == nil && f.rec == nil && !f.damaged && f.State != protocol.Active { // nor a foreign one since
+		if err == nil && f.rec == nil && !f.damaged && !f.Foreign {
 			err = r.perl.Erase(killed)
 		}
 		if err != nil {

@@ -50,6 +50,7 @@ func (r *Roster) Enter(ctx context.Context, o protocol.ConnectOptions, setup fun
 			if ending {
 				return protocol.ErrEnding
 			}
+			r.settle()
 			f, err := r.find(o.ID)
 			if err != nil {
 				return err
@@ -102,8 +103,9 @@ func (r *Roster) enter(f *found, o protocol.ConnectOptions, setup func(e *Entry)
 		},
 	}
 	if f.damaged {
-		// What it counted is lost. The clock is ahead of any count.
-		e.Epoch = uint64(time.Now().Unix())
+		// What it counted is lost. The clock is ahead of any count, also of one
+		// that began with it: no Connect takes less than a microsecond.
+		e.Epoch = uint64(time.Now().UnixMicro())
 	}
 	e.rec.Epoch = e.Epoch
 	if e.rec.Stats, err = r.statsOf(f); err != nil {
@@ -131,27 +133,22 @@ func (r *Roster) enter(f *found, o protocol.ConnectOptions, setup func(e *Entry)
 		}
 	}
 	err = r.records.write(&e.rec)
-	if err == nil {
-		err = r.entered()
-	}
 	if err == nil && r.perl != nil {
 		err = r.perl.Connected(e.ID)
 	}
 	if err == nil {
 		err = r.admitted(e)
 	}
-	if err != nil {
-		return nil, errors.Join(err, r.restore(f))
+	if err == nil {
+		// A note that stays does no harm: the record tells of the mailbox.
+		_ = r.entered()
+		return e, nil
 	}
-	return e, nil
-}
-
-// restore undoes what enter wrote.
-func (r *Roster) restore(f *found) error {
-	if f.rec != nil {
-		return r.records.write(f.rec)
+	undone := r.owe(e.rec, func() error { return r.undo(&e.rec, f) })
+	if undone == nil {
+		undone = r.entered()
 	}
-	return r.records.remove(f.Key)
+	return nil, errors.Join(err, undone)
 }
 
 // admitted counts e among the clients of the handle, and tells it what nobody

@@ -55,7 +55,7 @@ func (k *Kind) spawn(ctx context.Context, route string, s protocol.Settings) (*R
 	}
 	s.Temporary = route == ""
 	if s.Temporary {
-		k.Collect(ctx) // in passing: who wants to know calls it
+		_, _ = k.Collect(ctx) // in passing: who wants to know calls it
 		return k.spawnTemporary(s)
 	}
 	if err := k.check(route); err != nil {
@@ -82,8 +82,12 @@ func (k *Kind) spawnIn(route string, s protocol.Settings, made bool) (*Roster, e
 		return nil, fmt.Errorf("%w: %s", protocol.ErrStoreExists, route)
 	}
 	if k.Perl != nil {
-		if there, err := k.Perl(route).Holds(); there || err != nil {
-			return nil, errors.Join(err, fmt.Errorf("%w: %s is that of a Perl program: join it", protocol.ErrStoreExists, route))
+		there, err := k.foreign(route, s.Sync).Holds()
+		if err != nil {
+			return nil, err
+		}
+		if there {
+			return nil, fmt.Errorf("%w: %s is that of a Perl program: join it", protocol.ErrStoreExists, route)
 		}
 	}
 	k.clear(filepath.Clean(route))
@@ -93,7 +97,7 @@ func (k *Kind) spawnIn(route string, s protocol.Settings, made bool) (*Roster, e
 	}
 	r, err := k.open(route)
 	if err != nil {
-		return nil, errors.Join(err, demolish(dir.Path(), own))
+		return nil, errors.Join(err, demolish(dir, own))
 	}
 	r.own = own
 	return r, nil
@@ -147,6 +151,13 @@ func (k *Kind) fs() disk.FS {
 		return k.FS
 	}
 	return disk.Real
+}
+
+// foreign is the Perl side of a route.
+func (k *Kind) foreign(route string, sync bool) *perl.Route {
+	r := k.Perl(route)
+	r.FS, r.Sync = k.fs(), sync
+	return r
 }
 
 func (k *Kind) check(route string) error {

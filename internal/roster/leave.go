@@ -104,10 +104,10 @@ func (e *Entry) Abandon() {
 	next := e.rec
 	next.State, next.Token, next.Since = state(protocol.Crashed), "", time.Now()
 	if e.r.standing() == nil {
-		// If this fails, the process's end will tell.
-		e.r.records.write(&next)
+		// Where this fails for good, the process's end will tell.
+		_ = e.r.owe(e.rec, func() error { return e.r.records.write(&next) })
 	}
-	e.end()
+	_ = e.end()
 }
 
 // end takes the entry out of the handle. The caller has the turn.

@@ -48,7 +48,7 @@ func (o *ownership) write(dot, tmp disk.Dir, sync bool) error {
 // discard gives up that of a store which came to nothing.
 func (o *ownership) discard(dot string) {
 	if o != nil {
-		o.presence.leave(dot)
+		_ = o.presence.leave(dot)
 	}
 }
 

@@ -61,8 +61,9 @@ func (rec *record) peer() protocol.Peer {
 // lead elsewhere.
 var token = regexp.MustCompile(`^[0-9a-z-]{1,80}$`)
 
-// maxEpoch leaves room to count on, which no count of Connects needs.
-const maxEpoch = 1 << 60
+// maxEpoch leaves room to count on below 56 bits, in which protocols write an
+// epoch. No count of Connects comes near, nor does the clock in microseconds.
+const maxEpoch = 1 << 55
 
 // decode reads the record that is said to be that of key.
 func decode(key string, data []byte) (*record, error) {

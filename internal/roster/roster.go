@@ -34,6 +34,8 @@ type Roster struct {
 	wake    chan struct{} // closed, and replaced, when the list may have changed
 	watch   *watch
 	untold  error // a notice that nobody was there to take
+	debts   []debt
+	ruin    *ruin // nil unless an Unspawn is under way, or failed amid
 	done    chan struct{}
 	closed  bool
 
@@ -42,7 +44,10 @@ type Roster struct {
 	rev     uint64
 }
 
-func (r *Roster) Route() string               { return r.route }
+// Route is where the store is, exactly as it was given to Spawn.
+func (r *Roster) Route() string { return r.route }
+
+// Settings are those recorded in the store.
 func (r *Roster) Settings() protocol.Settings { return r.head.Settings }
 
 // Perl is the foreign side of the route; nil where there is none.
@@ -137,6 +142,9 @@ func (r *Roster) Close() error {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), patience, fmt.Errorf("the lock of %s was not free for %v", r.route, patience))
 	defer cancel()
 	err := r.disown(ctx)
+	if r.owes() {
+		_ = r.locked(ctx, func() error { r.settle(); return nil })
+	}
 	if errors.Is(err, protocol.ErrNoStore) {
 		err = nil
 	}

@@ -85,7 +85,9 @@ func (k *Kind) makeRoute(route string, sync bool) (made bool, err error) {
 		return false, nil
 	}
 	if err == nil && sync {
-		err = parent.Sync()
+		if err = parent.Sync(); err != nil {
+			err = errors.Join(err, parent.Rmdir(filepath.Base(clean)))
+		}
 	}
 	return err == nil, err
 }

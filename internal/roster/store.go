@@ -100,7 +100,7 @@ func (k *Kind) handle(route string, info os.FileInfo, dot disk.Dir) (*Roster, er
 	}
 	r.lives = lives{procs: r.Path("procs"), ended: r.ring, known: map[holder]*life{}}
 	if k.Perl != nil {
-		r.perl = k.Perl(route)
+		r.perl = k.foreign(route, h.Settings.Sync)
 	}
 	if err := r.standing(); err != nil {
 		r.closeDirs()

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
+	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -15,6 +15,9 @@ import (
 // directory if Spawn made it and nothing of a stranger's is in it. Only the
 // owner may: ErrNotOwner. Clients that are connected find ErrNoStore.
 func (r *Roster) Unspawn(ctx context.Context) error {
+	if r.ruined() != nil {
+		return r.fail(ctx, "unspawn", "", r.clearAway(ctx))
+	}
 	err := r.locked(ctx, func() error {
 		o, err := r.owner()
 		if err != nil {
@@ -38,10 +41,14 @@ func (r *Roster) raze(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	route := filepath.Clean(r.route)
+	dir, err := r.FS().OpenDir(filepath.Clean(r.route))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
 	// Renamed first: it is gone as a whole, whatever happens next.
-	ruin := filepath.Join(route, unfinishedName())
-	if err := os.Rename(r.Path(), ruin); err != nil {
+	name := unfinishedName()
+	if err := dir.Rename(Dot, dir, name); err != nil {
 		return err
 	}
 	// Who watches the records is told by one that appears: that a directory is
@@ -49,12 +56,54 @@ func (r *Roster) raze(ctx context.Context) error {
 	if f, makeErr := r.records.dir.Create(".unspawned"); makeErr == nil {
 		f.Close()
 	}
-	for _, id := range ids {
-		err = errors.Join(err, r.perl.Erase(id))
+	r.mu.Lock()
+	r.ruin = &ruin{name, ids}
+	r.mu.Unlock()
+	return r.clearAway(ctx)
+}
+
+// ruin is what is left of a store while it is removed.
+type ruin struct {
+	name string // what Dot was renamed to
+	ids  []string
+}
+
+func (r *Roster) ruined() *ruin {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ruin
+}
+
+// clearAway removes a store that is renamed. If it could not remove all of it,
+// another Unspawn goes on.
+func (r *Roster) clearAway(ctx context.Context) error {
+	left := r.ruined()
+	route := filepath.Clean(r.route)
+	dir, err := r.FS().OpenDir(route)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	err = errors.Join(err, removeAll(ctx, ruin))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	_, err = dir.Stat(Dot)
+	switch {
+	case err == nil: // a new store: what is in the route for Perl is its own
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+		for _, id := range left.ids {
+			err = errors.Join(err, r.perl.Erase(id))
+		}
+	}
+	err = errors.Join(err, removeAll(ctx, dir, left.name))
 	if r.head.Made {
 		err = errors.Join(err, removeEmpty(route))
+	}
+	if err == nil {
+		r.mu.Lock()
+		r.ruin = nil
+		r.mu.Unlock()
 	}
 	return err
 }
@@ -92,9 +141,9 @@ func (r *Roster) ids() ([]string, error) {
 
 // removeAll removes a directory in which clients may still be at work. They
 // make files in directories that they have open, until these are removed.
-func removeAll(ctx context.Context, path string) error {
+func removeAll(ctx context.Context, d disk.Dir, name string) error {
 	for {
-		err := os.RemoveAll(path)
+		err := disk.RemoveAll(d, name)
 		if !errors.Is(err, fs.ErrExist) { // which a directory that is not empty gives
 			return err
 		}

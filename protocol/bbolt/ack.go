@@ -28,7 +28,7 @@ func (m *mailbox) Reject(ctx context.Context, d protocol.Delivery, reason error)
 	if !m.holds(d.Tag) {
 		return nil
 	}
-	if err := corrupt.Set(m.own.aside, "message", d.Data, reason); errors.Is(err, corrupt.ErrFull) {
+	if err := m.own.aside.Set("message", d.Data, reason); errors.Is(err, corrupt.ErrFull) {
 		m.notice(err)
 	} else if err != nil {
 		return failed("reject", m.id, err)

@@ -144,7 +144,7 @@ func (f *file) transact(batch []*job) (err error) {
 func (f *file) drop(tx *bolt.Tx) {
 	db := f.db
 	f.db = nil
-	defer func() { recover() }()
+	defer func() { _ = recover() }()
 	tx.Rollback()
 	db.Close()
 }

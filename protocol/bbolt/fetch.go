@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -204,7 +203,7 @@ func (m *mailbox) refuse(ctx context.Context, ns []uint64) error {
 				data := l.get(n)
 				reason := fmt.Errorf("%w: it has %d bytes", protocol.ErrTooLarge, len(data))
 				m.notice(fmt.Errorf("message %d was set aside: %w", n, reason))
-				if err := corrupt.Set(m.own.aside, "message", data, reason); err != nil {
+				if err := m.own.aside.Set("message", data, reason); err != nil {
 					m.notice(err)
 				}
 			}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipcmgr/ipcmgr/internal/corrupt"
+	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/stretchr/testify/require"
 )
 
@@ -23,7 +25,7 @@ func useFile(t testing.TB, boxes, name string, durable bool) *file {
 	t.Helper()
 	turnstile, err := openTurnstile(boxes, filepath.Join(boxes, name), "")
 	require.NoError(t, err)
-	f := &file{turnstile: turnstile, durable: durable, aside: filepath.Join(t.TempDir(), "aside"), notice: func(err error) { t.Log(err) }}
+	f := &file{turnstile: turnstile, durable: durable, aside: corrupt.Place{FS: disk.Real, Dir: filepath.Join(t.TempDir(), "aside")}, notice: func(err error) { t.Log(err) }}
 	t.Cleanup(f.close)
 	return f
 }

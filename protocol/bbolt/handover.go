@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/internal/filelock"
 	bolt "go.etcd.io/bbolt"
 )
@@ -28,9 +29,9 @@ const (
 // lead.
 type file struct {
 	*turnstile
-	durable bool        // a commit is on disk when it returns
-	aside   string      // the directory in which a damaged file is set aside
-	notice  func(error) // never nil
+	durable bool          // a commit is on disk when it returns
+	aside   corrupt.Place // takes a damaged file
+	notice  func(error)   // never nil
 
 	mu      sync.Mutex // guards all below; lock, db and what they lock belong to the leader while there is one
 	leading bool

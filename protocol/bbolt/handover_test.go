@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/ipcmgr/ipcmgr/internal/bell"
+	"github.com/ipcmgr/ipcmgr/internal/corrupt"
+	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/stretchr/testify/require"
 )
 
@@ -28,7 +30,7 @@ func contend(args []string) error {
 	if err != nil {
 		return err
 	}
-	f := &file{turnstile: t, aside: os.TempDir(), notice: func(err error) { fmt.Fprintln(os.Stderr, err) }}
+	f := &file{turnstile: t, aside: corrupt.Place{FS: disk.Real, Dir: os.TempDir()}, notice: func(err error) { fmt.Fprintln(os.Stderr, err) }}
 	go func() {
 		for call.Wait(context.Background()) == nil {
 			f.called()

@@ -2,6 +2,7 @@ package bbolt
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -80,12 +81,10 @@ func (m *mailbox) suspend(ctx context.Context, d protocol.Departure) error {
 	}
 	// Only now: until the line is committed, this word is all that is known.
 	m.own.marks.Store(handed, 0)
-	if m.own.durable {
-		if err := syncMarks(m.own.box); err != nil {
-			return err
-		}
-	}
 	m.keeper.Suspend(d.Until)
+	if m.own.durable {
+		return errors.Join(syncMarks(m.own.box), m.keeper.Sync())
+	}
 	return nil
 }
 

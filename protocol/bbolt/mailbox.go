@@ -136,12 +136,10 @@ func (m *mailbox) takeUp(ctx context.Context, e *roster.Entry, lost bool) error 
 		m.back[n] = true
 	}
 	m.doubted, m.handed = marks.Load(doubted), marks.Load(handed)
-	if m.own.durable {
-		if err := syncMarks(m.own.box); err != nil {
-			return err
-		}
-	}
 	m.keeper.Open(e.Epoch)
+	if m.own.durable {
+		return errors.Join(syncMarks(m.own.box), m.keeper.Sync())
+	}
 	return nil
 }
 

@@ -111,7 +111,7 @@ func (f *file) replace(cause error) error {
 	if err := createDB(f.box, f.durable, sequence, false); err != nil {
 		return errors.Join(cause, err)
 	}
-	f.notice(errors.Join(fmt.Errorf("%w; it was set aside in %s and replaced by an empty one", cause, f.aside), err))
+	f.notice(errors.Join(fmt.Errorf("%w; it was set aside in %s and replaced by an empty one", cause, f.aside.Dir), err))
 	return nil
 }
 
@@ -149,5 +149,5 @@ func (f *file) setAside(cause error) error {
 		return err
 	}
 	defer box.Close()
-	return corrupt.Take(disk.Real, f.aside, box, messagesName, cause)
+	return f.aside.Take(box, messagesName, cause)
 }

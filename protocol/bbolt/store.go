@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
@@ -84,7 +85,7 @@ func (s *store) file(key, caller string, notice func(error)) (*file, error) {
 	return &file{
 		turnstile: t,
 		durable:   s.Settings().Sync,
-		aside:     s.Path("corrupt", key),
+		aside:     corrupt.Place{FS: s.FS(), Dir: s.Path("corrupt", key), Sync: s.Settings().Sync},
 		notice:    notice,
 	}, nil
 }

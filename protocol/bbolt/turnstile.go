@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/ipcmgr/ipcmgr/internal/bell"
 	"github.com/ipcmgr/ipcmgr/internal/filelock"
@@ -61,9 +62,10 @@ func openTurnstile(boxes, box, name string) (*turnstile, error) {
 	return &turnstile{boxes: boxes, box: box, name: name, identity: identity, marks: marks}, nil
 }
 
-// orReplaced takes a file that is missing for a mailbox that is.
+// orReplaced takes a file that is missing for a mailbox that is, and so
+// something that is no directory in the mailbox's place.
 func orReplaced(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return errReplaced
 	}
 	return err
@@ -134,5 +136,5 @@ func (t *turnstile) call() {
 		return
 	}
 	defer rope.Close()
-	rope.Ring()
+	_ = rope.Ring() // the holder may be gone
 }

@@ -34,7 +34,7 @@ func (m *mailbox) Reject(ctx context.Context, d protocol.Delivery, reason error)
 	if reason == nil {
 		reason = errors.New("rejected without a reason")
 	}
-	err := corrupt.Set(m.shelf.aside, "rejected", d.Data, reason)
+	err := m.shelf.aside.Set("rejected", d.Data, reason)
 	if errors.Is(err, corrupt.ErrFull) {
 		m.notice(fmt.Errorf("a rejected message: %w", err)) // it must not come again for that
 	} else if err != nil {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
+	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/internal/gate"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
@@ -45,7 +45,7 @@ func (m *mailbox) enter(e *roster.Entry) error {
 	}
 	m.release()
 	if fresh(e) {
-		err = errors.Join(err, os.RemoveAll(m.store.Box(e.Key)), m.store.Perl().Erase(m.id))
+		err = errors.Join(err, m.store.removeBox(e.Key), m.store.Perl().Erase(m.id))
 	}
 	return err
 }
@@ -61,7 +61,7 @@ func (m *mailbox) takeUp(e *roster.Entry) error {
 	path := m.store.Box(e.Key)
 	if fresh(e) {
 		// What lies there is of a Connect or Leave that was killed half-way.
-		if err := os.RemoveAll(path); err != nil {
+		if err := m.store.removeBox(e.Key); err != nil {
 			return err
 		}
 	}
@@ -91,12 +91,10 @@ func (m *mailbox) takeUp(e *roster.Entry) error {
 	// What came between the look at the door and its watch.
 	m.door.knock.Store(true)
 	m.posts.init(m)
-	if m.settings.Sync {
-		if err := m.syncDirs(); err != nil {
-			return err
-		}
-	}
 	m.gate.Open(e.Epoch)
+	if m.settings.Sync {
+		return m.sync()
+	}
 	return nil
 }
 
@@ -112,8 +110,7 @@ func (m *mailbox) openDirs(path string) error {
 		return err
 	}
 	m.shelf = &shelf{
-		fsys:     fsys,
-		aside:    m.store.Path("corrupt", m.entry.Key),
+		aside:    corrupt.Place{FS: fsys, Dir: m.store.Path("corrupt", m.entry.Key), Sync: m.settings.Sync},
 		notice:   m.notice,
 		maxFrame: largestFrame(m.settings),
 		maxFile:  largestFile(m.settings),
@@ -174,15 +171,25 @@ func (m *mailbox) takeStock() error {
 	return m.door.takeUp(s, last)
 }
 
-// syncDirs puts what openDirs made on disk, or what is accepted into it would
-// not be found after a power cut.
-func (m *mailbox) syncDirs() error {
+// sync puts the mailbox on disk, or what is accepted into it would not be found
+// after a power cut.
+func (m *mailbox) sync() error {
 	boxes, err := m.store.FS().OpenDir(filepath.Dir(m.box.Path()))
 	if err != nil {
 		return err
 	}
 	defer boxes.Close()
-	return errors.Join(m.shelf.fresh.Sync(), m.box.Sync(), boxes.Sync())
+	return errors.Join(m.gate.Sync(), m.shelf.fresh.Sync(), m.box.Sync(), boxes.Sync())
+}
+
+// removeBox removes a mailbox's directory, whatever is in it.
+func (s *store) removeBox(key string) error {
+	boxes, err := s.FS().OpenDir(s.Path("box"))
+	if err != nil {
+		return err
+	}
+	defer boxes.Close()
+	return disk.RemoveAll(boxes, key)
 }
 
 // ensure opens a directory in d, and makes it first if it is missing.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 
-	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -162,8 +161,8 @@ func (b *batch) open(name *label) (*letter, error) {
 			b.setAside(name.name, why)
 			return nil, nil
 		}
-		err := corrupt.Set(b.aside, name.name, rest, why)
-		b.notice(errors.Join(fmt.Errorf("%s: the last %d bytes are set aside in %s: %w", name.name, len(rest), b.aside, why), err))
+		err := b.aside.Set(name.name, rest, why)
+		b.notice(errors.Join(fmt.Errorf("%s: the last %d bytes are set aside in %s: %w", name.name, len(rest), b.aside.Dir, why), err))
 	}
 	if l.left == 0 {
 		// A holder was killed between recording the last acknowledgement and

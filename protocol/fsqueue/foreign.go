@@ -38,17 +38,18 @@ func (m *mailbox) deliverForeign(seen roster.Seen, frames []protocol.Frame) (int
 		return 0, err
 	}
 	defer dir.Close()
-	for i := range frames {
-		if err := m.post(dir, &frames[i]); err != nil {
-			return i, err
+	n := 0
+	for n < len(frames) && err == nil {
+		if err = m.post(dir, &frames[n]); err == nil {
+			n++
 		}
 	}
-	if m.settings.Sync {
+	if m.settings.Sync && n > 0 {
 		if err := dir.Sync(); err != nil {
 			return 0, fmt.Errorf("%w: %w", protocol.ErrUnsure, err)
 		}
 	}
-	return len(frames), nil
+	return n, err
 }
 
 // post puts one message into a Perl peer's directory.

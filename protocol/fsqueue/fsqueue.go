@@ -68,8 +68,10 @@ func init() { protocol.Register(Protocol{}) }
 // Protocol keeps messages as files. Its zero value is ready to use.
 type Protocol struct{}
 
+// Name is "fsqueue".
 func (Protocol) Name() string { return name }
 
+// Features says that all is kept, and that it can be on disk.
 func (Protocol) Features() protocol.Features {
 	return protocol.Features{Suspends: true, Redelivers: true, Syncs: true}
 }
@@ -77,10 +79,12 @@ func (Protocol) Features() protocol.Features {
 // Viable returns nil: there are files everywhere.
 func (Protocol) Viable() error { return nil }
 
+// Spawn makes a store in a directory.
 func (Protocol) Spawn(ctx context.Context, route string, s protocol.Settings) (protocol.Store, error) {
 	return newStore(kind(disk.Real).Spawn(ctx, route, s))
 }
 
+// Open gives a handle on a store.
 func (Protocol) Open(ctx context.Context, route string) (protocol.Store, error) {
 	return newStore(kind(disk.Real).Open(ctx, route))
 }
@@ -90,6 +94,7 @@ func (Protocol) Join(ctx context.Context, route string, s protocol.Settings) (pr
 	return newStore(kind(disk.Real).Join(ctx, route, s))
 }
 
+// Collect removes dead temporary stores.
 func (Protocol) Collect(ctx context.Context) ([]string, error) {
 	return kind(disk.Real).Collect(ctx)
 }

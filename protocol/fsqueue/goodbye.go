@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
@@ -70,7 +69,7 @@ func (m *mailbox) Leave(ctx context.Context, d protocol.Departure) error {
 		if d.Suspend {
 			return m.suspend(d)
 		}
-		return m.clear()
+		return m.clear(ctx)
 	})
 	switch {
 	case err == nil:
@@ -95,14 +94,26 @@ func (m *mailbox) suspend(d protocol.Departure) error {
 		return err
 	}
 	m.gate.Suspend(d.Until)
+	if m.settings.Sync {
+		return m.gate.Sync()
+	}
 	return nil
 }
 
-// clear removes the mailbox.
-func (m *mailbox) clear() error {
+// clear removes the mailbox. Senders that were admitted before may put files
+// into it until that is done, but no others come.
+func (m *mailbox) clear(ctx context.Context) error {
 	m.gate.Seal()
 	if err := m.door.close(m.shelf); err != nil {
 		return err
 	}
-	return os.RemoveAll(m.box.Path()) // which follows no link
+	for {
+		err := m.store.removeBox(m.entry.Key)
+		if !errors.Is(err, fs.ErrExist) { // which a directory that is not empty gives
+			return err
+		}
+		if ctx.Err() != nil {
+			return errors.Join(context.Cause(ctx), err)
+		}
+	}
 }

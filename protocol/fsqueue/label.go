@@ -18,15 +18,17 @@ import (
 // BYTES is that of the messages alone.
 const (
 	senderWidth = 16
-	labelWidth  = senderWidth + 1 + 8 + 1 + 12 + 1 + 6 + 1 + 8
+	epochWidth  = 14
+	labelWidth  = senderWidth + 1 + epochWidth + 1 + 12 + 1 + 6 + 1 + 8
 	messageEnd  = ".message"
 	framesEnd   = ".frames"
 )
 
 // The most that is written, and read, in a name.
 const (
-	maxCount = 1<<24 - 1
-	maxBytes = 1 << 30
+	maxCount  = 1<<24 - 1
+	maxBytes  = 1 << 30
+	maxNumber = 1 << 47 // leaves room to count on in 48 bits
 )
 
 // place is where a file stands among those of its sender.
@@ -62,7 +64,7 @@ func senderOf(id string) string {
 func labelName(sender string, p place, count, bytes int, single bool) string {
 	b := make([]byte, 0, labelWidth+len(messageEnd))
 	b = append(b, sender...)
-	b = appendHex(b, p.epoch, 8)
+	b = appendHex(b, p.epoch, epochWidth)
 	b = appendHex(b, p.number, 12)
 	b = appendHex(b, uint64(count), 6)
 	b = appendHex(b, uint64(bytes), 8)
@@ -103,7 +105,7 @@ func parseLabel(name string) (label, error) {
 	}
 	var v [4]uint64
 	rest := name[senderWidth:labelWidth]
-	for i, width := range [...]int{8, 12, 6, 8} {
+	for i, width := range [...]int{epochWidth, 12, 6, 8} {
 		n, ok := parseHex(rest[1 : 1+width])
 		if rest[0] != '-' || !ok {
 			return label{}, errName
@@ -111,7 +113,7 @@ func parseLabel(name string) (label, error) {
 		v[i], rest = n, rest[1+width:]
 	}
 	l.place, l.count, l.bytes = place{v[0], v[1]}, int(v[2]), int(min(v[3], maxBytes+1))
-	if l.count == 0 || l.bytes > maxBytes || l.single && l.count != 1 {
+	if l.count == 0 || l.bytes > maxBytes || l.place.number > maxNumber || l.single && l.count != 1 {
 		return label{}, errName
 	}
 	return l, nil

@@ -35,6 +35,7 @@ func TestRubbishIsNoName(t *testing.T) {
 		good[:labelWidth], good[:labelWidth] + ".tmp",
 		labelName(senderOf("al"), place{1, 1}, 2, 5, true),
 		labelName(senderOf("al"), place{1, 1}, 0, 5, false),
+		labelName(senderOf("al"), place{1, 1<<48 - 1}, 1, 5, true), // the next would have no name
 	} {
 		_, err := parseLabel(name)
 		require.ErrorIs(t, err, errName, name)
@@ -67,6 +68,47 @@ func FuzzSplit(f *testing.F) {
 		}
 		if !slices.Equal(append(again, rest...), data) {
 			t.Error("the frames and the rest are not what was read")
+		}
+	})
+}
+
+// FuzzLedger: what is read of a ledger, and written again, says the same; none
+// of it is about messages that cannot be.
+func FuzzLedger(f *testing.F) {
+	name := labelName(senderOf("al"), place{1, 1}, 3, 50, false)
+	f.Add(appendLine(appendLine(appendLine(nil, "handed", name, 2), "back", name, 1), "acked", name, 0, 2))
+	f.Add([]byte("handed " + name + " 99999999999999999999\nacked ../x 1\n\nback " + name + " -1\nacked " + name + " 1"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		records := parseLedger(data)
+		var again []byte
+		for name, r := range records {
+			l, err := parseLabel(name)
+			if err != nil || r.handed > l.count {
+				t.Errorf("%q: %+v, %v", name, r, err)
+			}
+			if r.handed > 0 || len(r.back)+len(r.acked) == 0 {
+				again = appendLine(again, "handed", name, r.handed)
+			}
+			for i := range r.back {
+				again = appendLine(again, "back", name, i)
+			}
+			for i := range r.acked {
+				again = appendLine(again, "acked", name, i)
+			}
+		}
+		require.Equal(t, records, parseLedger(again))
+	})
+}
+
+// FuzzArrival: whatever Perl's message is, there is a number to sort it by.
+func FuzzArrival(f *testing.F) {
+	f.Add([]byte(`{"stamp":1795149013.47085,"stamp_ord":"3"}`))
+	f.Add([]byte(`{"stamp":"nan","stamp_ord":"inf"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a := arrival{stamp: 1}
+		a.read(data)
+		if a.stamp != a.stamp || a.ord != a.ord || a.compare(a) != 0 {
+			t.Errorf("%+v", a)
 		}
 	})
 }

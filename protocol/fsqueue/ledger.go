@@ -26,7 +26,7 @@ const (
 //	acked FILE N…    messages N… of a file with more of them are acknowledged
 //
 // A file without its record is new. Lines about a file that is not there, and
-// lines that a crash has cut, mean nothing.
+// lines that are not whole, mean nothing: a number that is cut is another one.
 type ledger struct {
 	box, draft disk.Dir
 	sync       bool
@@ -35,6 +35,7 @@ type ledger struct {
 	file    disk.File
 	size    int
 	torn    bool // the last append failed, and may have left a part of a line
+	named   bool // its name is on disk
 	records map[string]*record
 }
 
@@ -89,9 +90,16 @@ func parseLedger(data []byte) map[string]*record {
 		if r == nil {
 			r = &record{}
 		}
-		for _, word := range words[2:] {
-			n, err := strconv.Atoi(word)
-			if err == nil && n >= 0 && n <= l.count && r.note(words[0], n) {
+		ns := make([]int, len(words)-2)
+		for i, word := range words[2:] {
+			ns[i], err = strconv.Atoi(word)
+			if err != nil || ns[i] < 0 || ns[i] > l.count {
+				ns = nil
+				break
+			}
+		}
+		for _, n := range ns {
+			if r.note(words[0], n) {
 				records[l.name] = r
 			}
 		}
@@ -174,7 +182,12 @@ func (l *ledger) flush() error {
 	if l.file == nil {
 		return nil // written whole, and synced, by rewrite
 	}
-	return l.file.Sync()
+	if err := l.file.Sync(); err != nil || l.named {
+		return err
+	}
+	err := l.box.Sync()
+	l.named = err == nil
+	return err
 }
 
 // forget drops what is on record about a file that is no more.
@@ -225,7 +238,8 @@ func (l *ledger) append(lines []byte) error {
 		l.file = f
 	}
 	if l.torn {
-		lines = append([]byte{'\n'}, lines...)
+		// Not the end of the line alone: what is there of it might be a fact.
+		lines = append([]byte("torn\n"), lines...)
 	}
 	_, err := l.file.Write(lines)
 	l.torn = err != nil
@@ -251,11 +265,16 @@ func (l *ledger) rewrite() error {
 	if _, err := l.box.Stat(ledgerFile); len(b) == 0 && errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err := disk.WriteFile(l.box, l.draft, ledgerFile, b, l.sync); err != nil {
+	err := disk.WriteFile(l.box, l.draft, ledgerFile, b, l.sync)
+	if err == nil || errors.Is(err, disk.ErrUnsynced) {
+		// It is another file now: what is appended to the old one is lost.
+		l.close()
+		l.size, l.torn = len(b), false
+	}
+	if err != nil {
 		return fmt.Errorf("write the ledger: %w", err)
 	}
-	l.close()
-	l.size, l.torn = len(b), false
+	l.named = l.sync
 	return nil
 }
 

@@ -58,8 +58,8 @@ func (m *mailbox) stop() {
 	m.left.Store(true)
 	m.gate.Ring()
 	m.lobby.Close()
-	m.life.Lock() // each call has it for reading
-	m.life.Unlock()
+	m.life.Lock()   // each call has it for reading
+	m.life.Unlock() //nolint:staticcheck // waiting is all it is for
 }
 
 // release frees what the mailbox holds in this process. All calls have ended.

@@ -41,7 +41,7 @@ func TestRubbishIsSetAsideOnce(t *testing.T) {
 	bo, err := st.Connect(t.Context(), protocol.ConnectOptions{ID: "bo", Notice: told.take})
 	require.NoError(t, err)
 	inNew, door := filepath.Join(box(st, "bo"), "new"), filepath.Join(st.Route(), "bo")
-	const sender = "0123456789abcdef-00000001-"
+	const sender = "0123456789abcdef-00000000000001-"
 	put := func(path, content string) {
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 	}

@@ -29,8 +29,7 @@ const (
 // anything more into it; whoever does not find a file in the one looks in the
 // other.
 type shelf struct {
-	fsys    disk.FS
-	aside   string // the directory for what is set aside
+	aside   corrupt.Place
 	notice  func(error)
 	gate    *gate.Keeper
 	ledger  *ledger
@@ -222,8 +221,8 @@ func (s *shelf) takeAside(from disk.Dir, name string, why error) {
 	if s.isStuck(path) {
 		return
 	}
-	why = fmt.Errorf("%s is set aside in %s: %w", path, s.aside, why)
-	err := corrupt.Take(s.fsys, s.aside, from, name, why)
+	why = fmt.Errorf("%s is set aside in %s: %w", path, s.aside.Dir, why)
+	err := s.aside.Take(from, name, why)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}

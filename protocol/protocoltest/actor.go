@@ -196,12 +196,5 @@ func (a *actor) connect(id string, mode protocol.Mode) report {
 	return r
 }
 
-// leave makes the actor disconnect.
-func (a *actor) leave() {
-	a.s.Helper()
-	a.do(order{Op: "leave"})
-	a.id = ""
-}
-
 // is says whether the error in a report matches a sentinel.
 func (r report) is(target error) bool { return slices.Contains(r.Is, target.Error()) }

@@ -97,7 +97,7 @@ func blockedSenderGoesOn(s *scene) {
 	const batch = 3
 	f := a.flow("b", batch, letterSize)
 	g := s.ledger("b")
-	for acked := 0; acked < 1000; acked++ {
+	for acked := range 1000 {
 		if sent := int(f.sent.Load()); sent > acked+s.bound(batch, letterSize) {
 			s.Fatalf("%d letters were accepted when %d were acknowledged", sent, acked)
 		}

@@ -52,12 +52,12 @@ func (m *Mailbox) deliver(ctx context.Context, to string, frames []protocol.Fram
 	if to == m.id {
 		return m.deliverSelf(ctx, l, frames, wait)
 	}
-	lost := false // the peer was there when the call began
+	lost := false // the peer was there, maybe when the call began
 	for try := 0; ; try++ {
 		known := l.conn != nil
 		if !known {
 			if err := m.reachPeer(ctx, l, wait); err != nil {
-				if lost && errors.Is(err, protocol.ErrNoPeer) {
+				if lost && (wait || n > 0) && errors.Is(err, protocol.ErrNoPeer) {
 					err = fmt.Errorf("%w: it has left", protocol.ErrPeerGone)
 				}
 				return n, err

@@ -147,8 +147,8 @@ func (m *Mailbox) close() bool {
 	if !m.closed.CompareAndSwap(false, true) {
 		return false
 	}
-	m.closing.Lock() // whoever used the keeper has done so
-	m.closing.Unlock()
+	m.closing.Lock()   // whoever used the keeper has done so
+	m.closing.Unlock() //nolint:staticcheck // waiting is all it is for
 	m.store.forget(m)
 	m.end(protocol.ErrClosed)
 	m.poller.wake()

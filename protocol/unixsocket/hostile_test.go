@@ -131,6 +131,26 @@ func TestSilentConnectionsAreLimited(t *testing.T) {
 	require.LessOrEqual(t, len(b.strangers), maxStrangers)
 }
 
+// One that says hello a thousand times does not use up the descriptors either,
+// and what it sent by the connections that were taken is read.
+func TestConnectionsOfOnePeerAreLimited(t *testing.T) {
+	s := spawned(t)
+	a, _ := joined(t, s, "a")
+	b, told := joined(t, s, "b")
+	marker(t, s, "perl")
+	for range maxPerPeer + 50 {
+		_, err := raw(t, s, "b").Write(framed(string(hello("perl"))))
+		require.NoError(t, err)
+	}
+	told.await(t, within(t), `"perl" has 256 connections and makes another one`)
+	send(t, a, "b", "hello")
+	_, texts := fetched(t, b, 1)
+	require.Equal(t, []string{"hello"}, texts)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	require.LessOrEqual(t, len(b.conns), maxPerPeer+2)
+}
+
 // Without a descriptor for it, a connection waits; it is neither lost nor
 // spun upon.
 func TestRunningOutOfDescriptors(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 
 const (
 	maxStrangers = 256                    // connections without a hello; of more, the oldest is closed
+	maxPerPeer   = 256                    // connections with one peer, read to the end or not; more are refused
 	acceptPause  = 100 * time.Millisecond // after running out of descriptors
 	catchUpLimit = 4 << 20                // bytes; more than the kernel keeps for a connection
 	readsAtOnce  = catchUpLimit / leastRead
@@ -60,7 +61,7 @@ func (m *Mailbox) resume(fd int) {
 	}
 	defer m.release()
 	if m.listener.fd == fd && !m.drained {
-		m.poller.add(fd)
+		_ = m.poller.add(fd)
 	}
 }
 
@@ -229,6 +230,9 @@ func (m *Mailbox) greet(c *conn, hello []byte) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if f := m.friends[id]; f != nil && len(f.conns) >= maxPerPeer {
+		return fmt.Errorf("%q has %d connections and makes another one", id, len(f.conns))
+	}
 	m.strangers = slices.DeleteFunc(m.strangers, func(s *conn) bool { return s == c })
 	m.befriend(c, id)
 	return nil

@@ -204,7 +204,8 @@ func (m *Mailbox) Ack(ctx context.Context, ds []protocol.Delivery) error {
 func (m *Mailbox) Reject(ctx context.Context, d protocol.Delivery, reason error) error {
 	err := m.usable(ctx)
 	if data, ok := m.inbox.data(d.Tag); ok && err == nil {
-		err = corrupt.Set(m.store.Path("corrupt", m.entry.Key), "message", data, reason)
+		aside := corrupt.Place{FS: m.store.FS(), Dir: m.store.Path("corrupt", m.entry.Key)}
+		err = aside.Set("message", data, reason)
 		if errors.Is(err, corrupt.ErrFull) {
 			m.notice(err)
 			err = nil

@@ -43,7 +43,7 @@ func bind(path string) (fd int, err error) {
 	}()
 	// Linux gives the socket's file this mode, less the umask. Elsewhere the
 	// call may fail, and the mode of the directory is the guard until chmod.
-	unix.Fchmod(fd, 0o600)
+	_ = unix.Fchmod(fd, 0o600)
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		return -1, &os.PathError{Op: "bind", Path: path, Err: err}
 	}

@@ -11,7 +11,7 @@ import (
 
 // plain is the same message as vmihailenco/msgpack would have it.
 type plain struct {
-	_msgpack       struct{} `msgpack:",as_array"`
+	_msgpack       struct{} `msgpack:",as_array"` //nolint:unused // the library looks for it
 	From, To, ID   string
 	Micros         int64
 	Ord            uint64

@@ -38,7 +38,7 @@ type record struct {
 	JSON    json.RawMessage   `json:"json"`
 	Number  json.Number       `json:"number"`
 	Zero    time.Time         `json:"zero,omitzero"`
-	private int
+	private int               //nolint:unused // must not be written
 	inner
 }
 
@@ -97,7 +97,7 @@ func contentRoundTrip(t *testing.T, s serializer.Serializer) {
 			if !reflect.DeepEqual(v, got.Elem().Interface()) {
 				t.Errorf("sent %#v\ngot  %#v", v, got.Elem().Interface())
 			}
-			var pointed any = v
+			var pointed any = v //nolint:staticcheck // its address is to be one of an any
 			if again := content(t, s, &pointed); !bytes.Equal(b, again) {
 				t.Error("a value and a pointer to it are written differently")
 			}

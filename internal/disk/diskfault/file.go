@@ -50,9 +50,16 @@ func (f *file) Stat() (disk.Info, error) {
 
 func (f *file) Sync() error {
 	if err := f.ask(Sync); err != nil {
-		return err
+		return unlessSkipped(err)
 	}
 	return f.File.Sync()
+}
+
+func unlessSkipped(err error) error {
+	if err == Skip {
+		return nil
+	}
+	return err
 }
 
 func (f *file) Close() error {

@@ -48,7 +48,7 @@ func Value(d []byte, i int) (int, error) {
 	// MaxDepth levels.
 	var object [serializer.MaxDepth/64 + 1]uint64
 	depth := 0
-	inObject := false
+	var inObject bool
 	var err error
 
 value:

@@ -1,0 +1,81 @@
+package roster
+
+import (
+	"errors"
+
+	"github.com/ipcmgr/ipcmgr/internal/disk"
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+// debt is a record of this handle's that should say something else by now, and
+// does not because writing failed: on a full disk, say, where a client could
+// neither suspend nor be noted as crashed. Such a record names this process,
+// which lives, and would keep everybody from the id. The handle pays when
+// somebody enters through it next, and when it is closed.
+type debt struct {
+	stands record // what the store has, unless somebody else has changed it
+	pay    func() error
+}
+
+// owe runs pay, under the store's lock if it needs that, and notes a debt if it
+// fails.
+func (r *Roster) owe(stands record, pay func() error) error {
+	err := pay()
+	if err != nil {
+		r.mu.Lock()
+		r.debts = append(r.debts, debt{stands, pay})
+		r.mu.Unlock()
+	}
+	return err
+}
+
+func (r *Roster) owes() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.debts) > 0
+}
+
+// settle pays what it can. The caller holds the store's lock.
+func (r *Roster) settle() {
+	r.mu.Lock()
+	debts := r.debts
+	r.debts = nil
+	r.mu.Unlock()
+	for _, d := range debts {
+		now, _, err := r.records.read(Key(d.stands.ID))
+		if err == nil && now.Token == d.stands.Token && now.Epoch == d.stands.Epoch {
+			_ = r.owe(d.stands, d.pay)
+		}
+	}
+}
+
+// undo takes back what stands of a client whose Enter failed after its mailbox
+// was made.
+func (r *Roster) undo(wrote *record, before *found) error {
+	if before.rec != nil {
+		if err := r.records.write(before.rec); err != nil && !errors.Is(err, disk.ErrUnsynced) {
+			return err
+		}
+	}
+	if before.State == protocol.Gone {
+		if err := r.eraseMailbox(wrote.ID); err != nil {
+			return err
+		}
+	}
+	if before.rec == nil {
+		return r.records.remove(before.Key)
+	}
+	return nil
+}
+
+func (r *Roster) eraseMailbox(id string) error {
+	boxes, err := r.dot.Sub("box")
+	if err != nil {
+		return err
+	}
+	defer boxes.Close()
+	if err := disk.RemoveAll(boxes, Key(id)); err != nil || r.perl == nil {
+		return err
+	}
+	return r.perl.Erase(id)
+}
