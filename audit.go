@@ -87,36 +87,51 @@ func (a *Audit) Err() error {
 // as each last wrote them: at Disconnect, Suspend and WriteStats. Those of the
 // anonymous clients are one, under "_cli".
 func (s *Store) Stats(ctx context.Context) (map[string]Stats, error) {
+	all, torn, err := s.statistics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(torn)) {
+		errs = append(errs, &Error{Op: "statistics", Store: s.info.Redacted(), Peer: id, Err: torn[id]})
+	}
+	return all, errors.Join(errs...)
+}
+
+// statistics reads those of all ids, and says whose do not decode: they are
+// torn by a power cut, or somebody's rubbish.
+func (s *Store) statistics(ctx context.Context) (all map[string]Stats, torn map[string]error, err error) {
 	encoded, err := s.handle.Stats(ctx)
 	if err != nil {
-		return nil, s.wrap("statistics", err)
+		return nil, nil, s.wrap("statistics", err)
 	}
 	delete(encoded, protocol.Guard)
-	all := make(map[string]Stats, len(encoded))
-	var errs []error
+	all, torn = make(map[string]Stats, len(encoded)), map[string]error{}
 	for id, data := range encoded {
 		one, err := decodeStats(s.ser, data)
 		if err != nil {
-			errs = append(errs, &Error{Op: "statistics", Store: s.info.Redacted(), Peer: id, Err: err})
+			torn[countedAs(id)] = err
+			continue
 		}
 		if sum, more := all[countedAs(id)]; more { // of anonymous clients
 			one.add(&sum)
 		}
 		all[countedAs(id)] = one
 	}
-	return all, errors.Join(errs...)
+	return all, torn, nil
 }
 
 // Audit compares the statistics of all clients, pair by pair, after writing
 // those of this process's own. What clients in other processes have counted
-// since they last wrote theirs is not in it.
+// since they last wrote theirs is not in it, nor what does not decode: those
+// pairs are Unknown.
 func (s *Store) Audit(ctx context.Context) (*Audit, error) {
 	for _, c := range local.of(s.info) {
 		if err := c.WriteStats(ctx); err != nil && !errors.Is(err, ErrClosed) {
 			return nil, err
 		}
 	}
-	stats, err := s.Stats(ctx)
+	stats, torn, err := s.statistics(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +139,7 @@ func (s *Store) Audit(ctx context.Context) (*Audit, error) {
 	if err != nil {
 		return nil, s.wrap("audit", err)
 	}
-	a := auditor{stats: stats, states: map[string]State{}, kept: map[string]int64{}}
+	a := auditor{stats: stats, torn: torn, states: map[string]State{}, kept: map[string]int64{}}
 	for _, p := range peers {
 		name := countedAs(p.ID)
 		if a.states[name] == 0 || p.State != Suspended { // of several anonymous ones, one in doubt
@@ -142,6 +157,7 @@ func (s *Store) Audit(ctx context.Context) (*Audit, error) {
 // auditor is the arithmetic of an audit.
 type auditor struct {
 	stats  map[string]Stats
+	torn   map[string]error // of whom the statistics do not decode
 	states map[string]State
 	kept   map[string]int64 // messages in the mailbox that no pair has accounted for yet
 }
@@ -206,6 +222,8 @@ func (a *auditor) pair(from, to string) Pair {
 func (a *auditor) doubt(from, to string) string {
 	for _, id := range []string{from, to} {
 		switch s := a.stats[id]; {
+		case a.torn[id] != nil:
+			return fmt.Sprintf("what %q counted is not known: %v", id, a.torn[id])
 		case a.states[id] == Crashed, s.Crashes > 0:
 			return fmt.Sprintf("%q crashed; these are its last counts", id)
 		case a.states[id] == Active:

@@ -51,6 +51,13 @@ type Client interface {
 	// Poll returns up to max messages that are ready, without waiting. It
 	// acknowledges as Receive does. ErrTerminated once.
 	Poll(ctx context.Context, max int) ([]*Message, error)
+	// Next waits for the next message and acknowledges none: that is left to
+	// Message.Ack, so what it hands out may be passed on to others, and be
+	// settled in any order. ErrTerminated once.
+	Next(ctx context.Context) (*Message, error)
+	// TryNext is Next without waiting: nil when no message is ready, or when
+	// another goroutine waits for the next one.
+	TryNext(ctx context.Context) (*Message, error)
 
 	// SetAttrs replaces the attributes that peers see, at most 64 KiB. They
 	// are kept while the client is suspended.
@@ -63,6 +70,10 @@ type Client interface {
 	// find them; Suspend and Disconnect do it too.
 	WriteStats(ctx context.Context) error
 
+	// RequeueAll puts back all that was handed out and is not settled, as
+	// Message.Requeue does, so that it comes again in its order: for who
+	// suspends without knowing what was done.
+	RequeueAll() error
 	// Suspend leaves with the intent to return, by until unless it is zero.
 	// Peers may go on sending. What was handed out and not put back is
 	// acknowledged. It matches errors.ErrUnsupported where the protocol keeps

@@ -121,3 +121,31 @@ func FuzzHello(f *testing.F) {
 		}
 	})
 }
+
+// The arithmetic of an audit: what it may call a success, and whom it doubts.
+func TestAuditor(t *testing.T) {
+	to := func(n int64) map[string]int64 { return map[string]int64{"b": n} }
+	from := func(n int64) map[string]int64 { return map[string]int64{"a": n} }
+	for name, c := range map[string]struct {
+		a, b   Stats
+		states map[string]State
+		kept   int64
+		want   Verdict
+	}{
+		"equal":                    {Stats{Sent: to(3)}, Stats{Read: from(1), Rejected: from(1), Corrupt: from(1)}, nil, 0, Equal},
+		"unread":                   {Stats{Sent: to(3)}, Stats{Read: from(1)}, nil, 2, Unread},
+		"one lost":                 {Stats{Sent: to(3)}, Stats{Read: from(1)}, nil, 1, Dropped},
+		"dropped":                  {Stats{Sent: to(3)}, Stats{Read: from(1), Dropped: from(2)}, nil, 0, Dropped},
+		"the sender crashed":       {Stats{Sent: to(1)}, Stats{Read: from(2)}, map[string]State{"a": Crashed}, 0, Unknown},
+		"the receiver is at it":    {Stats{Sent: to(2)}, Stats{Read: from(1)}, map[string]State{"b": Active}, 0, Unknown},
+		"unsure":                   {Stats{Sent: to(1), Unsure: to(1)}, Stats{Read: from(2)}, nil, 0, Unknown},
+		"unsure of another":        {Stats{Sent: to(2), Unsure: map[string]int64{"c": 1}}, Stats{Read: from(1), Unsure: from(1)}, nil, 0, Dropped},
+		"it had crashed before":    {Stats{Sent: to(2)}, Stats{Read: from(1), Crashes: 1}, nil, 0, Unknown},
+		"more than was sent":       {Stats{Sent: to(1)}, Stats{Read: from(2)}, nil, 0, Unknown},
+		"unread, others' too":      {Stats{Sent: to(3)}, Stats{Read: from(1)}, nil, 9, Unread},
+		"dropped before, and more": {Stats{Sent: to(3)}, Stats{Dropped: from(1)}, nil, 2, Dropped},
+	} {
+		a := auditor{stats: map[string]Stats{"a": c.a, "b": c.b}, states: c.states, kept: map[string]int64{"b": c.kept}}
+		require.Equal(t, c.want, a.pair("a", "b").Verdict, name)
+	}
+}

@@ -172,8 +172,9 @@ func (c *client) farewell() protocol.Departure {
 		own := c.Stats()
 		return protocol.Departure{Under: name, Fold: func(old []byte) ([]byte, error) {
 			sum, err := decodeStats(c.store.ser, old)
-			if err != nil {
-				return nil, err
+			if err != nil { // nobody's counts keep a client from leaving
+				sum = newStats()
+				c.opts.log.Warn("ipcmgr: counting begins anew", "client", name, "store", c.store.info.Redacted(), "err", err)
 			}
 			sum.add(&own)
 			return sum.encode(c.store.ser)

@@ -82,6 +82,18 @@ func (s *Store) Wait(ctx context.Context) error {
 	})
 }
 
+// WaitUntil calls done with the clients of the store, ordered by id, now and
+// after each change, until it says true. A change may be missed that the next
+// one undoes.
+func (s *Store) WaitUntil(ctx context.Context, done func(peers []Peer) bool) error {
+	return s.waitFor(ctx, "wait for peers", func(peers []Peer) []string {
+		if done(peers) {
+			return nil
+		}
+		return []string{"waiting"}
+	})
+}
+
 // waitFor blocks until pick leaves nobody over.
 func (s *Store) waitFor(ctx context.Context, what string, pick func([]Peer) []string) error {
 	var over []string

@@ -57,6 +57,16 @@ func (c *client) Messages(ctx context.Context) iter.Seq2[*Message, error] {
 	}
 }
 
+func (c *client) Next(ctx context.Context) (*Message, error) {
+	m, err := c.nextMessage(ctx, always)
+	return m, c.errorTo("receive", "", err)
+}
+
+func (c *client) TryNext(ctx context.Context) (*Message, error) {
+	m, err := c.nextMessage(ctx, never)
+	return m, c.errorTo("receive", "", err)
+}
+
 // patience says how long a call waits for a message.
 type patience int
 

@@ -43,25 +43,46 @@ func (m *Message) Requeue() error {
 	if m.client == nil {
 		return errNotReceived("requeue")
 	}
-	in := &m.client.in
-	in.mu.Lock()
-	if m.client.closing.Err() != nil {
-		in.mu.Unlock()
-		return m.client.errorTo("requeue", "", ErrClosed)
+	return m.client.requeue(func(in *inbox) error {
+		if m.state != handed {
+			return m.stateError()
+		}
+		in.putBack(m)
+		return nil
+	})
+}
+
+func (c *client) RequeueAll() error {
+	return c.requeue(func(in *inbox) error {
+		for in.out.prev != &in.out {
+			in.putBack(in.out.prev)
+		}
+		return nil
+	})
+}
+
+// requeue runs what puts messages back, and wakes who would fetch others.
+func (c *client) requeue(put func(*inbox) error) error {
+	c.in.mu.Lock()
+	err := error(ErrClosed)
+	if c.closing.Err() == nil {
+		err = put(&c.in)
 	}
-	if m.state != handed {
-		in.mu.Unlock()
-		return m.client.errorTo("requeue", "", m.stateError())
+	c.in.mu.Unlock()
+	if err == nil {
+		c.in.wake.wake(errWoken)
 	}
+	return c.errorTo("requeue", "", err)
+}
+
+// putBack makes a message that was handed out the next one. in.mu is held.
+func (in *inbox) putBack(m *Message) {
 	in.unlink(m)
 	again := *m
 	again.state, again.Redelivered = ready, true
 	in.back = append(in.back, &again)
 	m.state = returned
 	m.forget()
-	in.mu.Unlock()
-	in.wake.wake(errWoken)
-	return nil
 }
 
 // settleWith runs what settles a message that was handed out. A client does

@@ -94,15 +94,29 @@ func (s *Store) Terminate(ctx context.Context) error {
 	return s.wrap("terminate", errors.Join(err, s.tellRest(ctx, told)))
 }
 
-// tell asks those to terminate that have room.
-func (s *Store) tell(ctx context.Context) (*broadcast, error) {
+// TerminatePeer asks one client to terminate, as Terminate does all. ErrNotOwner;
+// ErrNoPeer when it is not active.
+func (s *Store) TerminatePeer(ctx context.Context, id string) error {
+	if !s.Owned() {
+		return s.wrap("terminate", ErrNotOwner)
+	}
+	told, err := s.tell(ctx, id)
+	if err == nil && len(told.results) == 0 {
+		err = fmt.Errorf("%q: %w", id, ErrNoPeer)
+	}
+	return s.wrap("terminate", errors.Join(err, s.tellRest(ctx, told)))
+}
+
+// tell asks those to terminate that have room: all that are active, or those of
+// them that are named.
+func (s *Store) tell(ctx context.Context, only ...string) (*broadcast, error) {
 	peers, _, err := s.peers(ctx)
 	if err != nil {
 		return &broadcast{}, err
 	}
 	var to []string
 	for _, p := range peers {
-		if p.State == Active {
+		if p.State == Active && (len(only) == 0 || slices.Contains(only, p.ID)) {
 			to = append(to, p.ID)
 		}
 	}

@@ -170,7 +170,7 @@ type Mailbox interface {
 	// Seal: io.EOF when all that was accepted has been fetched.
 	Fetch(ctx context.Context, ds []Delivery, wait bool) (n int, err error)
 	// Ack forgets messages, in any order, as one operation: on record when it
-	// returns, and never fetched again, whatever crashes.
+	// returns, and never fetched again, whatever crashes. ds is not kept.
 	Ack(ctx context.Context, ds []Delivery) error
 	// Reject sets one aside with the reason, where a person finds it.
 	Reject(ctx context.Context, d Delivery, reason error) error

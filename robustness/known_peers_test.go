@@ -1,7 +1,7 @@
 package robustness
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -225,15 +225,40 @@ func TestTornStatisticsDoNotPreventReconnecting(t *testing.T) {
 		require.NoError(w, err)
 	})
 	// What is torn of a client that is gone keeps no one from its name, and the
-	// audit names it.
+	// audit says what it does not know.
 	over(t, inDirectories, ipcmgr.Config{}, func(w *world) {
-		w.leave(w.connect("b"))
-		require.NoError(w, os.Truncate(w.dot("peers", "b"), 10))
-		os.Truncate(filepath.Join(w.route(), "b.stats"), 5)
-		b, err := w.store.Connect(w.ctx, "b", ipcmgr.Resume())
+		a, b := w.connect("a"), w.connect("b")
+		w.send(b, "a", "hello")
+		w.receive(a, 1)
+		_, err := a.Poll(w.ctx, 1) // which puts it on record
 		require.NoError(w, err)
 		w.leave(b)
-		_, err = w.store.Audit(w.ctx)
-		require.NoError(w, errors.Unwrap(err))
+		garble(w, "b")
+		audit, err := w.store.Audit(w.ctx)
+		require.NoError(w, err)
+		require.ErrorContains(w, audit.Err(), `what "b" counted is not known`)
+		w.leave(w.connect("b", ipcmgr.Resume(), ipcmgr.Logger(silent)))
+
+		anonymous, err := w.store.ConnectAnonymous(w.ctx)
+		require.NoError(w, err)
+		w.leave(anonymous)
+		garble(w, "_cli")
+		anonymous, err = w.store.ConnectAnonymous(w.ctx, ipcmgr.Logger(silent))
+		require.NoError(w, err)
+		w.leave(anonymous)
 	})
+}
+
+// garble makes the statistics in a record such that they do not decode.
+func garble(w *world, id string) {
+	path := w.dot("peers", id)
+	data, err := os.ReadFile(path)
+	require.NoError(w, err)
+	var record map[string]any
+	require.NoError(w, json.Unmarshal(data, &record))
+	record["stats"] = []byte(`{"sent":{"a":`)
+	data, err = json.Marshal(record)
+	require.NoError(w, err)
+	require.NoError(w, os.WriteFile(path, data, 0o600))
+	os.Truncate(filepath.Join(w.route(), id+".stats"), 5)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,9 +130,7 @@ func (w *world) raw(id string) protocol.Mailbox {
 	require.NoError(w, err)
 	st, err := p.Open(w.ctx, w.route())
 	require.NoError(w, err)
-	hello, err := w.serializer().AppendContent(nil, map[string]string{"hello": id})
-	require.NoError(w, err)
-	mb, err := st.Connect(w.ctx, protocol.ConnectOptions{ID: id, Hello: hello, Who: func(b []byte) (string, error) {
+	mb, err := st.Connect(w.ctx, protocol.ConnectOptions{ID: id, Hello: w.hello(id), Who: func(b []byte) (string, error) {
 		var h map[string]string
 		err := w.serializer().DecodeContent(b, &h)
 		return h["hello"], err
@@ -183,7 +182,6 @@ type puppet struct {
 	id    string
 	cmd   *exec.Cmd
 	in    *json.Encoder
-	stdin io.Closer
 	out   *bufio.Reader
 	local ipcmgr.Client // over mem, which reaches no other process
 }
@@ -213,10 +211,17 @@ func (w *world) puppet(id string) *puppet {
 		p.local = w.connect(id, ipcmgr.Resume())
 		return p
 	}
-	p.cmd, p.stdin, p.out = w.start("puppet", id)
-	p.in = json.NewEncoder(p.stdin.(io.Writer))
+	p.begin()
 	require.Empty(w, p.hear().Err)
 	return p
+}
+
+// begin starts its process; the first thing it says is about its Connect.
+func (p *puppet) begin() {
+	p.w.Helper()
+	var in io.Writer
+	p.cmd, in, p.out = p.w.start("puppet", p.id)
+	p.in = json.NewEncoder(in)
 }
 
 // start starts this binary in a role. The process ends with the test.
@@ -341,3 +346,21 @@ func numbered(as string, n int) (texts []string) {
 }
 
 func long(n int) string { return strings.Repeat("x", n) }
+
+// hello is what a connection of id begins with.
+func (w *world) hello(id string) []byte {
+	data, err := w.serializer().AppendContent(nil, map[string]string{"hello": id})
+	require.NoError(w, err)
+	return data
+}
+
+func frame(data []byte) []protocol.Frame { return []protocol.Frame{{ID: []byte("x"), Data: data}} }
+
+// tree lists all that is below root.
+func tree(w *world, root string) (paths []string) {
+	require.NoError(w, filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		paths = append(paths, path)
+		return err
+	}))
+	return paths
+}

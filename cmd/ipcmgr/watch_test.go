@@ -81,8 +81,10 @@ func TestPeersWatch(t *testing.T) {
 		require.NoError(t, bob.Process.Kill())
 		_ = bob.Wait()
 		until("bob", "crashed", bob.Process.Pid)
-		bob, _ = sh.start("recv", "--as", "bob", "--disconnect")
+		bob, out := sh.start("recv", "--as", "bob", "--disconnect")
 		until("bob", "active", bob.Process.Pid)
+		sh.run("", "send", "bob", "1")
+		readJSON[printed](t, out) // it is past connecting
 		require.NoError(t, bob.Process.Signal(syscall.SIGTERM))
 		require.NoError(t, bob.Wait())
 		until("bob", "gone", bob.Process.Pid)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 )
 
 // Real is the machine's own. On this system it works by paths: each name is
@@ -23,7 +24,7 @@ func (real) OpenDir(path string) (Dir, error) { return openDir(path) }
 func openDir(path string) (Dir, error) {
 	info, err := os.Lstat(filepath.Clean(path))
 	if err == nil && !info.IsDir() {
-		err = fail("open", path, "", errors.New("not a directory"))
+		err = fail("open", path, "", syscall.ENOTDIR)
 	}
 	if err != nil {
 		return nil, err
@@ -142,7 +143,7 @@ func (d *realDir) Rmdir(name string) error {
 		return err
 	}
 	if info, err := os.Lstat(path); err == nil && !info.IsDir() {
-		return fail("rmdir", d.path, name, errors.New("not a directory"))
+		return fail("rmdir", d.path, name, syscall.ENOTDIR)
 	}
 	return os.Remove(path)
 }

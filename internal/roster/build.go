@@ -114,6 +114,30 @@ func (k *Kind) clear(route string) (left int) {
 	return left
 }
 
+// clearRubble removes what a power cut left of a store that was being removed,
+// and says whether it did. A store that stands, or is being made, has its file
+// "store" from the first instant.
+func clearRubble(route disk.Dir) bool {
+	dot, err := route.Sub(Dot)
+	if err != nil {
+		return false
+	}
+	defer dot.Close()
+	if _, err := dot.Stat("store"); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	if busy, err := inhabited(dot.Path()); busy || err != nil {
+		return false
+	}
+	// By the directory itself and not by its name, which may be that of a new
+	// store by now: if so, it is not empty.
+	names, err := dot.Names()
+	for _, name := range names {
+		err = errors.Join(err, disk.RemoveAll(dot, name))
+	}
+	return err == nil && route.Rmdir(Dot) == nil
+}
+
 func old(path string) bool {
 	info, err := os.Lstat(path)
 	return err == nil && info.IsDir() && time.Since(info.ModTime()) > abandoned

@@ -144,11 +144,7 @@ func (r *Roster) enter(f *found, o protocol.ConnectOptions, setup func(e *Entry)
 		_ = r.entered()
 		return e, nil
 	}
-	undone := r.owe(e.rec, func() error { return r.undo(&e.rec, f) })
-	if undone == nil {
-		undone = r.entered()
-	}
-	return nil, errors.Join(err, undone)
+	return nil, errors.Join(err, r.undo(e, f))
 }
 
 // admitted counts e among the clients of the handle, and tells it what nobody

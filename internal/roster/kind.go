@@ -78,7 +78,7 @@ func (k *Kind) spawnIn(route string, s protocol.Settings, made bool) (*Roster, e
 		return nil, err
 	}
 	defer dir.Close()
-	if _, err := dir.Stat(Dot); err == nil {
+	if _, err := dir.Stat(Dot); err == nil && !clearRubble(dir) {
 		return nil, fmt.Errorf("%w: %s", protocol.ErrStoreExists, route)
 	}
 	if k.Perl != nil {

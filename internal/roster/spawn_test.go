@@ -192,3 +192,15 @@ func TestKey(t *testing.T) {
 		seen[key] = true
 	}
 }
+
+// A power cut while a store is removed can leave its directory without what was
+// in it. That is no store, and does not keep one from being made.
+func TestSpawnClearsRubble(t *testing.T) {
+	route := newRoute(t)
+	require.NoError(t, os.MkdirAll(filepath.Join(route, Dot, "peers"), 0o700))
+	_, err := plainKind.Open(t.Context(), route)
+	require.ErrorIs(t, err, protocol.ErrNoStore)
+	r, err := plainKind.Spawn(t.Context(), route, settings)
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+}

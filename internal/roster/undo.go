@@ -50,22 +50,28 @@ func (r *Roster) settle() {
 }
 
 // undo takes back what stands of a client whose Enter failed after its mailbox
-// was made.
-func (r *Roster) undo(wrote *record, before *found) error {
-	if before.rec != nil {
-		if err := r.records.write(before.rec); err != nil && !errors.Is(err, disk.ErrUnsynced) {
-			return err
-		}
-	}
+// was made. What it cannot remove, the note of who was entering still tells of.
+func (r *Roster) undo(e *Entry, before *found) error {
+	err := r.owe(e.rec, func() error { return r.restore(before) })
 	if before.State == protocol.Gone {
-		if err := r.eraseMailbox(wrote.ID); err != nil {
-			return err
-		}
+		err = errors.Join(err, r.eraseMailbox(e.ID))
 	}
+	if err == nil {
+		err = r.entered()
+	}
+	return err
+}
+
+// restore makes a record again what it was.
+func (r *Roster) restore(before *found) error {
 	if before.rec == nil {
 		return r.records.remove(before.Key)
 	}
-	return nil
+	err := r.records.write(before.rec)
+	if errors.Is(err, disk.ErrUnsynced) {
+		return nil // the one that it replaced was not on disk for sure, either
+	}
+	return err
 }
 
 func (r *Roster) eraseMailbox(id string) error {

@@ -46,7 +46,17 @@ func (r *Roster) raze(ctx context.Context) error {
 		return err
 	}
 	defer dir.Close()
-	// Renamed first: it is gone as a whole, whatever happens next.
+	// What Perl reads goes first: without our directory beside it, it would be
+	// a store of Perl's to the next who spawns here.
+	if err := r.eraseForeign(ids); err != nil {
+		return err
+	}
+	if r.head.Settings.Sync {
+		if err := dir.Sync(); err != nil {
+			return err
+		}
+	}
+	// Renamed then: it is gone as a whole, whatever happens next.
 	name := unfinishedName()
 	if err := dir.Rename(Dot, dir, name); err != nil {
 		return err
@@ -59,6 +69,11 @@ func (r *Roster) raze(ctx context.Context) error {
 	r.mu.Lock()
 	r.ruin = &ruin{name, ids}
 	r.mu.Unlock()
+	if r.head.Settings.Sync {
+		if err := dir.Sync(); err != nil { // or a store might be back, without what was in it
+			return err
+		}
+	}
 	return r.clearAway(ctx)
 }
 
@@ -91,10 +106,7 @@ func (r *Roster) clearAway(ctx context.Context) error {
 	switch {
 	case err == nil: // a new store: what is in the route for Perl is its own
 	case errors.Is(err, fs.ErrNotExist):
-		err = nil
-		for _, id := range left.ids {
-			err = errors.Join(err, r.perl.Erase(id))
-		}
+		err = r.eraseForeign(left.ids) // clients make their doors again
 	}
 	err = errors.Join(err, removeAll(ctx, dir, left.name))
 	if r.head.Made {
@@ -104,6 +116,13 @@ func (r *Roster) clearAway(ctx context.Context) error {
 		r.mu.Lock()
 		r.ruin = nil
 		r.mu.Unlock()
+	}
+	return err
+}
+
+func (r *Roster) eraseForeign(ids []string) (err error) {
+	for _, id := range ids {
+		err = errors.Join(err, r.perl.Erase(id))
 	}
 	return err
 }

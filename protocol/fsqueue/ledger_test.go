@@ -1,6 +1,7 @@
 package fsqueue
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
+	"github.com/ipcmgr/ipcmgr/internal/disk/diskfault"
 )
 
 func ledgerIn(t *testing.T, path string, exists func(string) bool) *ledger {
@@ -20,6 +22,13 @@ func ledgerIn(t *testing.T, path string, exists func(string) bool) *ledger {
 	require.NoError(t, damage)
 	t.Cleanup(func() { l.close(); box.Close(); draft.Close() })
 	return l
+}
+
+// onRecord reads a ledger and leaves it as it is.
+func onRecord(t *testing.T, dir string) map[string]*record {
+	data, err := os.ReadFile(filepath.Join(dir, ledgerFile))
+	require.NoError(t, err)
+	return parseLedger(data)
 }
 
 func always(string) bool { return true }
@@ -52,8 +61,51 @@ func TestTornAndForgedLinesMeanNothing(t *testing.T) {
 		"handed "+ten+" 3\nhanded "+ten+" 11\nhanded "+ten+" -1\nacked "+ten+" x 1 99999999999999999999\n"+
 			"handed ../../etc/passwd 1\nstolen "+ten+" 1\n\n\x00\nacked "+ten+"\nhanded "+ten+" 5"), 0o600))
 	l := ledgerIn(t, dir, always)
-	require.Equal(t, &record{handed: 3, acked: map[int]bool{1: true}}, l.find(ten))
+	require.Equal(t, &record{handed: 3}, l.find(ten))
 	require.Len(t, l.records, 1)
+}
+
+// A number that is cut by a failing write is another number: the next line must
+// not make a fact of it.
+func TestAppendThatFailedMeansNothing(t *testing.T) {
+	ten := labelName(senderOf("al"), place{1, 2}, 20, 50, false)
+	dir := t.TempDir()
+	fsys := diskfault.New(disk.Real, nil)
+	box, err := fsys.OpenDir(dir)
+	require.NoError(t, err)
+	defer box.Close()
+	l, _, err := openLedger(box, box, false, always)
+	require.NoError(t, err)
+	whole := len("acked " + ten + " 12")
+	for cut := range whole + 1 {
+		full := errors.New("no space left")
+		fsys.SetHook(diskfault.Nth(1, diskfault.Write, &diskfault.ShortWrite{N: cut, Err: full}))
+		require.ErrorIs(t, l.acked(ten, []int{12}), full)
+		fsys.SetHook(nil)
+		require.NoError(t, l.acked(ten, []int{5}))
+		require.Equal(t, map[int]bool{5: true}, onRecord(t, dir)[ten].acked, cut)
+	}
+	l.close()
+}
+
+// What is appended after a rewrite whose sync failed goes to the new file.
+func TestRewriteThatIsUnsyncedIsWhatCounts(t *testing.T) {
+	name := labelName(senderOf("al"), place{1, 2}, 20, 50, false)
+	dir := t.TempDir()
+	fsys := diskfault.New(disk.Real, nil)
+	box, err := fsys.OpenDir(dir)
+	require.NoError(t, err)
+	defer box.Close()
+	l, _, err := openLedger(box, box, true, always)
+	require.NoError(t, err)
+	require.NoError(t, l.acked(name, []int{1}))
+	broken := errors.New("broken")
+	fsys.SetHook(diskfault.Nth(1, diskfault.SyncDir, broken))
+	require.ErrorIs(t, l.suspend(nil), broken)
+	fsys.SetHook(nil)
+	require.NoError(t, l.acked(name, []int{2}))
+	require.Equal(t, map[int]bool{1: true, 2: true}, onRecord(t, dir)[name].acked)
+	l.close()
 }
 
 func TestLedgerStaysSlim(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
@@ -115,7 +116,7 @@ func (s *store) unreadBox(path string) (int, error) {
 
 func (s *store) records(path string) (map[string]*record, error) {
 	box, err := s.FS().OpenDir(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if noDir(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -159,13 +160,19 @@ func (s *store) unreadForeign(id string) (int, error) {
 	return n, nil
 }
 
+// noDir says that there is nothing, or something else than a directory, which
+// no client made.
+func noDir(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
 // names lists directories, each of which may be missing. A file that moves
 // from one to the next meanwhile is counted once.
 func (s *store) names(dirs ...string) (map[string]bool, error) {
 	all := map[string]bool{}
 	for _, path := range dirs {
 		d, err := s.FS().OpenDir(path)
-		if errors.Is(err, fs.ErrNotExist) {
+		if noDir(err) {
 			continue
 		}
 		if err != nil {

@@ -79,7 +79,7 @@ func TestEachFileCallFails(t *testing.T) {
 func failNth(t *testing.T, n int64, fault error, lasts, sync bool) (broke bool) {
 	b := &breaker{n: n, err: fault, lasts: lasts}
 	ok := t.Run(fmt.Sprint(n), func(t *testing.T) {
-		s := newScript(t, diskfault.New(disk.Real, b.hook), filepath.Join(t.TempDir(), "route"), sync)
+		s := newScript(t, diskfault.New(disk.Real, b.hook), filepath.Join(memoryDir(t), "route"), sync)
 		s.failed = func(verb string, err error) {
 			t.Logf("%s: %v", verb, err)
 			require.NotNil(t, b.broke.Load(), "%s failed by itself: %v", verb, err)

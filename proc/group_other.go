@@ -1,0 +1,17 @@
+//go:build !unix
+
+package proc
+
+import (
+	"os"
+	"os/exec"
+)
+
+// There are no process groups on this system: signals go to the child alone.
+func ownGroup(*exec.Cmd) {}
+
+func signalGroup(p *os.Process, sig os.Signal) error { return p.Signal(sig) }
+
+func killOwnGroup() {}
+
+func surviveBrokenPipes() {}

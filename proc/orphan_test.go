@@ -1,0 +1,121 @@
+package proc_test
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/proc"
+)
+
+// However a parent ends, its children and their children end with it, also
+// below a wrapper.
+func TestKilledParent(t *testing.T) {
+	each(t, func(t *testing.T, st *ipcmgr.Store) {
+		ctx := testContext(t)
+		alive := newPipeEnd(t)
+		cmd := family.Cmd()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, alive.w)
+		parent, err := proc.Start(ctx, st, "parent", cmd)
+		require.NoError(t, err)
+		require.NoError(t, st.WaitPeer(ctx, "parent", "parent-child", "parent-wrapped"))
+		require.NoError(t, syscall.Kill(parent.PID(), syscall.SIGKILL))
+		require.ErrorContains(t, parent.Wait(ctx), "signal: killed")
+		alive.wait(t)
+		require.NoError(t, st.Wait(ctx))
+		if st.Features().Suspends {
+			for _, id := range []string{"parent-child", "parent-wrapped"} {
+				peer, err := st.Peer(ctx, id)
+				require.NoError(t, err)
+				require.Equal(t, ipcmgr.Suspended, peer.State, "it left in order")
+			}
+		}
+	})
+}
+
+const lonelyEnv = "PROC_TEST_LONELY"
+
+// A test binary that is killed, by its own timeout for instance, leaves nobody
+// behind.
+func TestKilledTestBinary(t *testing.T) {
+	st := spawn(t, "fsqueue+json")
+	ctx := testContext(t)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for _, args := range [][]string{{}, {"-test.timeout=300ms"}} {
+		alive := newPipeEnd(t)
+		cmd := exec.CommandContext(ctx, self, append([]string{"-test.run=^TestLonely$"}, args...)...)
+		cmd.Env = append(os.Environ(), lonelyEnv+"=1", ipcmgr.EnvStore+"="+st.Info().String())
+		cmd.ExtraFiles = append(cmd.ExtraFiles, alive.w)
+		require.NoError(t, cmd.Start())
+		require.NoError(t, st.WaitPeer(ctx, "lonely"))
+		if len(args) == 0 {
+			require.NoError(t, cmd.Process.Kill())
+		}
+		require.Error(t, cmd.Wait())
+		alive.wait(t)
+	}
+}
+
+// TestLonely is a test that hangs, in the binary that TestKilledTestBinary runs.
+func TestLonely(t *testing.T) {
+	if os.Getenv(lonelyEnv) == "" {
+		return
+	}
+	st, err := ipcmgr.Open(t.Context(), "")
+	require.NoError(t, err)
+	_, err = deaf.Start(t.Context(), st, "lonely")
+	require.NoError(t, err)
+	select {}
+}
+
+// A process that a child started, and that knows nothing of all this, does not
+// outlive it, however the child ends.
+func TestGrandchildIsEnded(t *testing.T) {
+	st := spawn(t, "fsqueue+json")
+	ctx := testContext(t)
+	me := connect(t, st, "me")
+	for name, finish := range map[string]func(*proc.Child) error{
+		"kill": func(c *proc.Child) error { return syscall.Kill(c.PID(), syscall.SIGKILL) },
+		"term": func(c *proc.Child) error { return syscall.Kill(c.PID(), syscall.SIGTERM) },
+		"stop": func(c *proc.Child) error { _ = c.Stop(ctx); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			child, err := breeder.Start(ctx, st, "kid"+name)
+			require.NoError(t, err)
+			require.NoError(t, me.Send(ctx, child.ID(), "your child's pid?"))
+			pid, err := ipcmgr.ReceiveAs[int](ctx, me)
+			require.NoError(t, err)
+			require.NoError(t, syscall.Kill(pid, 0))
+			require.NoError(t, finish(child))
+			<-child.Done()
+			requireEnded(t, pid)
+		})
+	}
+}
+
+func TestOutlive(t *testing.T) {
+	each(t, func(t *testing.T, st *ipcmgr.Store) {
+		ctx := testContext(t)
+		parent, err := survivors.Start(ctx, st, "parent")
+		require.NoError(t, err)
+		require.NoError(t, st.WaitPeer(ctx, "survivor"))
+		require.NoError(t, syscall.Kill(parent.PID(), syscall.SIGKILL))
+		require.Error(t, parent.Wait(ctx))
+		me := connect(t, st, "me")
+		require.NoError(t, me.Send(ctx, "survivor", "still there?"))
+		answer, err := ipcmgr.ReceiveAs[string](ctx, me)
+		require.NoError(t, err)
+		require.Equal(t, "still there?", answer)
+		peer, err := st.Peer(ctx, "survivor")
+		require.NoError(t, err)
+		require.NoError(t, me.Disconnect(ctx, nil))
+		require.NoError(t, st.Terminate(ctx))
+		require.NoError(t, st.Wait(ctx))
+		requireEnded(t, peer.PID)
+	})
+}

@@ -1,0 +1,143 @@
+package proc
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Lines gives each line that the child writes to its standard output and error
+// to f, with the child's id and without the newline. Children that are started
+// with the same Option value take turns in f. A line of more than 64 KiB comes
+// in pieces. What cmd.Stdout and cmd.Stderr name gets the output as well.
+func Lines(f func(id, line string)) Option {
+	var mu sync.Mutex
+	return func(o *options) {
+		o.line = func(id, line string) {
+			mu.Lock()
+			defer mu.Unlock()
+			f(id, line)
+		}
+	}
+}
+
+// LinesTo writes them to w, with the child's name before each: "w1: ready\n".
+// Each line is one Write, whose error is ignored: a child does not end because
+// nobody listens.
+func LinesTo(w io.Writer) Option {
+	return Lines(func(id, line string) { _, _ = io.WriteString(w, id+": "+line+"\n") })
+}
+
+// listen has the child's output read, where that is asked for, and its standard
+// error in any case, for the last lines of it; but not if that is a file: the
+// child writes to it by itself, and may ask whether it is a terminal.
+func (c *Child) listen(line func(id, line string)) {
+	both := sameWriter(c.cmd.Stdout, c.cmd.Stderr)
+	split := func() []io.Writer {
+		if line == nil {
+			return nil
+		}
+		l := &lines{f: func(text string) { line(c.id, text) }}
+		c.lines = append(c.lines, l)
+		return []io.Writer{l}
+	}
+	if _, isFile := c.cmd.Stderr.(*os.File); !isFile || line != nil {
+		c.tail = new(tail)
+		c.cmd.Stderr = tee(c.cmd.Stderr, append(split(), c.tail)...)
+	}
+	if both && c.cmd.Stdout != nil {
+		c.cmd.Stdout = c.cmd.Stderr // one pipe, so that the order stays
+	} else if line != nil {
+		c.cmd.Stdout = tee(c.cmd.Stdout, split()...)
+	}
+}
+
+func sameWriter(a, b io.Writer) (same bool) {
+	defer func() { _ = recover() }() // a writer that cannot be compared is not the same
+	return a == b
+}
+
+// tee writes to ours and then to theirs, which may be nil, and may fail.
+func tee(theirs io.Writer, ours ...io.Writer) io.Writer {
+	if theirs != nil {
+		ours = append(ours, theirs)
+	}
+	return io.MultiWriter(ours...)
+}
+
+// maxLine is how many bytes a line may have.
+const maxLine = 64 << 10
+
+// lines cuts what is written to it into lines. One goroutine writes.
+type lines struct {
+	f    func(line string)
+	rest []byte
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	n := len(p)
+	for {
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			break
+		}
+		l.rest = append(l.rest, p[:end]...)
+		l.give()
+		p = p[end+1:]
+	}
+	for len(l.rest)+len(p) > maxLine {
+		room := maxLine - len(l.rest)
+		l.rest = append(l.rest, p[:room]...)
+		p = p[room:]
+		l.give()
+	}
+	l.rest = append(l.rest, p...)
+	return n, nil
+}
+
+func (l *lines) give() {
+	l.f(string(bytes.TrimSuffix(l.rest, []byte("\r"))))
+	l.rest = l.rest[:0]
+}
+
+func (l *lines) flush() {
+	if len(l.rest) > 0 {
+		l.give()
+	}
+}
+
+// tail keeps the last of what is written to it: tailLines lines at most, within
+// tailBytes.
+type tail struct {
+	mu   sync.Mutex
+	kept []byte
+}
+
+const (
+	tailLines = 10
+	tailBytes = 4 << 10
+)
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.kept = append(t.kept, p[max(0, len(p)-tailBytes):]...)
+	if over := len(t.kept) - tailBytes; over > 0 {
+		t.kept = slices.Delete(t.kept, 0, over)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	if t == nil {
+		return ""
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	text := strings.ToValidUTF8(strings.TrimSpace(string(t.kept)), "\uFFFD")
+	all := strings.Split(text, "\n")
+	return strings.Join(all[max(0, len(all)-tailLines):], "\n")
+}

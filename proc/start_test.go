@@ -1,0 +1,189 @@
+package proc_test
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/proc"
+)
+
+func TestStart(t *testing.T) {
+	each(t, func(t *testing.T, st *ipcmgr.Store) {
+		ctx := testContext(t)
+		me := connect(t, st, "me")
+		child, err := echo.Start(ctx, st, "kid")
+		require.NoError(t, err)
+		require.Equal(t, "kid", child.ID())
+		peer, err := st.Peer(ctx, "kid")
+		require.NoError(t, err)
+		require.Equal(t, ipcmgr.Active, peer.State)
+		require.Equal(t, child.PID(), peer.PID)
+		require.Nil(t, child.State())
+
+		require.NoError(t, me.Send(ctx, "kid", "hello"))
+		answer, err := ipcmgr.ReceiveAs[string](ctx, me)
+		require.NoError(t, err)
+		require.Equal(t, "hello", answer)
+
+		require.NoError(t, child.Stop(ctx))
+		require.NoError(t, child.Wait(ctx))
+		require.True(t, child.State().Success())
+		_, err = st.Peer(ctx, "kid")
+		require.ErrorIs(t, err, ipcmgr.ErrNoPeer)
+		require.ErrorContains(t, child.Kill(), "process already finished")
+		require.NoError(t, me.Disconnect(ctx, nil))
+		require.NoError(t, st.Shutdown(ctx)) // and the audit
+	})
+}
+
+// The owner's shutdown ends children too, without Stop.
+func TestShutdownEndsChildren(t *testing.T) {
+	each(t, func(t *testing.T, st *ipcmgr.Store) {
+		ctx := testContext(t)
+		var all []*proc.Child
+		for _, id := range []string{"a", "b", "c"} {
+			child, err := echo.Start(ctx, st, id)
+			require.NoError(t, err)
+			all = append(all, child)
+		}
+		require.NoError(t, st.Shutdown(ctx))
+		for _, child := range all {
+			require.NoError(t, child.Wait(ctx))
+		}
+	})
+}
+
+func TestChildThatEndsBeforeItConnects(t *testing.T) {
+	st := spawn(t, "fsqueue+json")
+	ctx := testContext(t)
+
+	_, err := proc.Start(ctx, st, "kid", exec.Command("sh", "-c", "echo first >&2; echo no such file >&2; exit 3"))
+	var exit *proc.ExitError
+	require.ErrorAs(t, err, &exit)
+	require.Equal(t, "first\nno such file", exit.Stderr)
+	require.Equal(t, 3, exit.State.ExitCode())
+	var status *exec.ExitError
+	require.ErrorAs(t, err, &status)
+	require.ErrorContains(t, err, `child "kid"`)
+	require.ErrorContains(t, err, "exit status 3; it last wrote: first\nno such file")
+
+	_, err = proc.Start(ctx, st, "kid", exec.Command("true"))
+	require.ErrorAs(t, err, &exit)
+	require.ErrorContains(t, err, "did not connect")
+
+	_, err = proc.Start(ctx, st, "kid", exec.Command("sh", "-c", "kill -9 $$"))
+	require.ErrorContains(t, err, "signal: killed")
+
+	_, err = proc.Start(ctx, st, "kid", exec.Command("/does/not/exist"))
+	require.ErrorContains(t, err, `start child "kid"`)
+}
+
+// A child may have done its work before anybody saw it.
+func TestQuickChild(t *testing.T) {
+	st := spawn(t, "fsqueue+json")
+	ctx := testContext(t)
+	for range 10 {
+		child, err := quick.Start(ctx, st, "kid")
+		require.NoError(t, err)
+		require.NoError(t, child.Wait(ctx))
+	}
+}
+
+// The id is in use: the child says so, and its parent repeats it.
+func TestIDInUse(t *testing.T) {
+	st := spawn(t, "fsqueue+json")
+	connect(t, st, "kid")
+	_, err := echo.Start(testContext(t), st, "kid")
+	require.ErrorContains(t, err, ipcmgr.ErrPeerActive.Error())
+}
+
+func TestStartIsInterrupted(t *testing.T) {
+	st := spawn(t, "fsqueue+json")
+	ctx, cancel := context.WithCancelCause(testContext(t))
+	reason := errors.New("enough")
+	child := exec.Command("sh", "-c", "echo there >&2; exec sleep 1000")
+	alive := newPipeEnd(t)
+	child.ExtraFiles = append(child.ExtraFiles, alive.w)
+	lines := proc.Lines(func(id, line string) { cancel(reason) })
+	_, err := proc.Start(ctx, st, "kid", child, lines)
+	require.ErrorIs(t, err, reason)
+	require.ErrorContains(t, err, "it last wrote: there")
+	alive.wait(t)
+}
+
+// What a child found in its environment is not for its own children.
+func TestGrandchildInheritsNothing(t *testing.T) {
+	st := spawn(t, "fsqueue+json")
+	ctx := testContext(t)
+	me := connect(t, st, "me")
+	child, err := nosy.Start(ctx, st, "kid")
+	require.NoError(t, err)
+	seen, err := ipcmgr.ReceiveAs[string](ctx, me)
+	require.NoError(t, err)
+	require.Equal(t, "0\npipe\n", seen) // its standard output
+	require.NoError(t, child.Wait(ctx))
+}
+
+// A wrapper may stand between: it gets the pipe and hands it on.
+func TestWrapper(t *testing.T) {
+	each(t, func(t *testing.T, st *ipcmgr.Store) {
+		ctx := testContext(t)
+		child, err := proc.Start(ctx, st, "kid", wrapped(echo))
+		require.NoError(t, err)
+		peer, err := st.Peer(ctx, "kid")
+		require.NoError(t, err)
+		require.NotEqual(t, child.PID(), peer.PID)
+		require.NoError(t, child.Stop(ctx))
+	})
+}
+
+// What closes the pipe in between is found out at once, not when it matters.
+func TestWrapperThatClosesThePipe(t *testing.T) {
+	st := spawn(t, "fsqueue+json")
+	cmd := echo.Cmd()
+	shell := exec.Command("sh", append([]string{"-c", `exec "$0" "$@" 3<&-`}, cmd.Args...)...)
+	shell.Env = cmd.Env
+	_, err := proc.Start(testContext(t), st, "kid", shell)
+	require.ErrorContains(t, err, "descriptor 3 is not the parent's pipe")
+}
+
+// The end of the process that was started is the end of its group.
+func TestWrapperIsKilled(t *testing.T) {
+	st := spawn(t, "unixsocket+json")
+	ctx := testContext(t)
+	alive := newPipeEnd(t)
+	cmd := wrapped(echo)
+	cmd.ExtraFiles = append(cmd.ExtraFiles, alive.w)
+	child, err := proc.Start(ctx, st, "kid", cmd)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(child.PID(), syscall.SIGKILL)) // the shell alone
+	require.Error(t, child.Wait(ctx))
+	alive.wait(t)
+}
+
+func TestNotAChild(t *testing.T) {
+	run := func(cmd *exec.Cmd, want string) {
+		out, err := cmd.CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), want)
+	}
+	run(echo.Cmd(), "IPCMGR_CLIENT is not set")
+	cmd := echo.Cmd()
+	cmd.Env = append(cmd.Env, "IPCMGR_FUNC=unheard-of")
+	run(cmd, `no function is registered as "unheard-of" before Init; there are: breeder, chatty, deaf, echo`)
+	for _, pipe := range []string{"0:1", "9:1", "x", "1", "-1:5"} {
+		cmd := echo.Cmd()
+		cmd.Env = append(cmd.Env, "IPCMGR_CLIENT=kid", "IPCMGR_PARENT="+pipe)
+		run(cmd, "IPCMGR_PARENT")
+	}
+}
+
+func TestRegisterTwice(t *testing.T) {
+	require.Panics(t, func() { proc.Register("echo", doEcho) })
+}

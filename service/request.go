@@ -1,0 +1,219 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/ipcmgr/ipcmgr"
+)
+
+// Request is one request that a service is to answer.
+type Request struct {
+	ID          string
+	From        string
+	Method      string            // "" when it is not a call of a method
+	Redelivered bool              // a service that crashed may have handled it
+	Headers     map[string]string // must not be changed
+
+	m       *ipcmgr.Message
+	s       *Service
+	began   time.Time
+	ctx     context.Context
+	release context.CancelFunc
+
+	mu       sync.Mutex
+	deferred bool
+	answered bool
+}
+
+type requestKey struct{}
+
+// RequestOf gives the request that a handler's context belongs to, or nil.
+func RequestOf(ctx context.Context) *Request {
+	r, _ := ctx.Value(requestKey{}).(*Request)
+	return r
+}
+
+// Defer makes the answer the program's business: what the handler returns then
+// is ignored, unless it is an error and the answer is not given yet. The
+// handler's context goes on until the answer is given. A service that ends
+// answers what is still deferred with Ending.
+func (r *Request) Defer() *Reply {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deferred = true
+	return &Reply{r}
+}
+
+// Reply is the answer to a request, to be given later.
+type Reply struct{ r *Request }
+
+// Send answers with a value. ErrAnswered when the request is answered; other
+// errors say that the answer did not reach the caller's mailbox.
+func (p *Reply) Send(value any) error { return p.r.answer(value, nil) }
+
+// Fail answers with an error, as if the handler had returned it.
+func (p *Reply) Fail(err error) error { return p.r.answer(nil, err) }
+
+// openRequests are those that are not answered.
+type openRequests struct {
+	mu  sync.Mutex
+	all map[*Request]struct{}
+}
+
+func (o *openRequests) add(r *Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.all == nil {
+		o.all = map[*Request]struct{}{}
+	}
+	o.all[r] = struct{}{}
+}
+
+func (o *openRequests) remove(r *Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.all, r)
+}
+
+func (o *openRequests) list() []*Request {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var rs []*Request
+	for r := range o.all {
+		rs = append(rs, r)
+	}
+	return rs
+}
+
+func (o *openRequests) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.all)
+}
+
+// serveRequest runs the handler of a request and answers it, unless the handler
+// defers that.
+func (s *Service) serveRequest(ctx context.Context, it item) {
+	r := &Request{
+		ID: it.RequestID, From: it.m.From, Method: it.Method, Redelivered: it.m.Redelivered, Headers: it.m.Headers,
+		m: it.m, s: s, began: time.Now(),
+	}
+	ctx = context.WithValue(ctx, requestKey{}, r)
+	if t := (Trace{r.Headers[headerParent], r.Headers[headerState]}); t != (Trace{}) {
+		ctx = WithTrace(ctx, t)
+	}
+	if deadline := deadlineOf(it.m); !deadline.IsZero() {
+		r.ctx, r.release = context.WithDeadline(ctx, deadline)
+	} else {
+		r.ctx, r.release = context.WithCancel(ctx)
+	}
+	s.open.add(r)
+	var value any
+	err := r.ctx.Err()
+	if err == nil {
+		err = s.protect(func() (err error) {
+			value, err = s.handler(r.Method)(r.ctx, r)
+			return err
+		})
+	}
+	r.mu.Lock()
+	deferred := r.deferred
+	r.mu.Unlock()
+	if !deferred || err != nil {
+		_ = r.answer(value, err) // that it did not arrive is counted; the service lives on
+	}
+}
+
+// answer sends the one response, and acknowledges the request.
+func (r *Request) answer(value any, err error) error {
+	r.mu.Lock()
+	was := r.answered
+	r.answered = true
+	r.mu.Unlock()
+	if was {
+		return ErrAnswered
+	}
+	defer r.release()
+	defer r.s.open.remove(r)
+	if err != nil && r.s.durable && r.s.caller.Store().Features().Suspends && r.s.interrupted() {
+		return r.m.Requeue() // for the next incarnation
+	}
+	resp, told := r.s.responseTo(r, value, err)
+	err2 := r.send(resp)
+	if err2 != nil && !unreachable(err2) && r.ctx.Err() == nil { // the value, not the caller
+		err = errors.Join(err, err2)
+		resp, told = r.s.responseTo(r, nil, err)
+		err2 = r.send(resp)
+	}
+	settle(r.ctx, r.m)
+	r.s.counts.done(r, err, told, err2)
+	return err2
+}
+
+// send gives up waiting for room in the caller's mailbox when nobody waits for
+// the answer any more.
+func (r *Request) send(resp responseContent) error {
+	c := r.s.caller.Client
+	if r.ctx.Err() == nil {
+		err := c.Send(r.ctx, r.From, resp)
+		if err == nil || r.ctx.Err() == nil {
+			return err
+		}
+	}
+	return c.TrySend(context.WithoutCancel(r.ctx), r.From, resp)
+}
+
+// unreachable says whether an error of Send is about the peer, and not about
+// the content.
+func unreachable(err error) bool {
+	for _, e := range []error{ipcmgr.ErrNoPeer, ipcmgr.ErrPeerGone, ipcmgr.ErrPeerCrashed, ipcmgr.ErrClosed, ipcmgr.ErrUnsure, ipcmgr.ErrFull} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// responseTo is the response, and the text of the error that it tells.
+func (s *Service) responseTo(r *Request, value any, err error) (responseContent, string) {
+	resp := responseContent{ID: r.ID, Response: value}
+	if err == nil {
+		return resp, ""
+	}
+	resp.Response = nil
+	var public *Error
+	switch {
+	case errors.As(err, &public):
+		resp.Code, resp.Error = public.Code, public.Text
+	case s.interrupted() && errors.Is(err, context.Cause(s.ending)):
+		resp.Code, resp.Error = Ending, "the service ends"
+	case errors.Is(err, context.DeadlineExceeded) && r.ctx.Err() != nil:
+		resp.Code, resp.Error = TimedOut, "the deadline of the request has passed"
+	case s.details:
+		resp.Code, resp.Error = Internal, err.Error()
+	default:
+		resp.Code, resp.Error = Internal, internalText
+	}
+	if resp.Error == "" {
+		resp.Error = internalText
+	}
+	if resp.Code == Internal {
+		s.log.Warn("ipcmgr: a request failed", "service", s.caller.ID(), "method", r.Method, "from", r.From, "err", err)
+	}
+	return resp, resp.Error
+}
+
+// interrupted says whether the service ends because its context has.
+func (s *Service) interrupted() bool {
+	return s.ending.Err() != nil && !errors.Is(context.Cause(s.ending), errEnd)
+}
+
+// abandonOpen answers what is deferred when the service ends.
+func (s *Service) abandonOpen(context.Context) {
+	for _, r := range s.open.list() {
+		_ = r.answer(nil, Errorf(Ending, "the service ends"))
+	}
+}

@@ -1,0 +1,277 @@
+// Package service makes services of clients: programs that answer requests.
+//
+// A Service has handlers by method name, and answers each request exactly once.
+// A Caller makes calls, any number at once, and goes on receiving messages. The
+// messages are those of Perl's IPC::Manager, so that either side may be a Perl
+// program: see Call and CallRaw.
+//
+//	svc := service.New(client)
+//	service.Handle(svc, "add", func(ctx context.Context, in [2]int) (int, error) {
+//		return in[0] + in[1], nil
+//	})
+//	err := svc.Serve(ctx)
+//
+// and in another process
+//
+//	sum, err := service.Call[int](ctx, service.NewCaller(client), "calc", "add", [2]int{1, 2})
+//
+// Every service also answers the methods ipcmgr.ping, ipcmgr.info and
+// ipcmgr.stats.
+//
+// A request is acknowledged once its response is sent. So when a service is
+// killed, its requests come again where the protocol redelivers, and a handler
+// may run a second time: Request.Redelivered says so. The response goes out
+// twice only if it was killed between sending and acknowledging.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipcmgr/ipcmgr"
+)
+
+// Service is a client with handlers. They are set before Serve.
+type Service struct {
+	caller  *Caller
+	workers int
+	details bool
+	durable bool
+	log     *slog.Logger
+	wrap    []Middleware
+
+	methods  map[string]Handler
+	catchAll Handler
+	setup    []error // what is wrong with how it was set up
+	hooks    hooks
+
+	counts  counts
+	started time.Time
+
+	one     sync.Mutex // held by what must not run beside other such things
+	idle    atomic.Int32
+	running atomic.Int32
+	wg      sync.WaitGroup
+	open    openRequests
+	end     context.CancelCauseFunc
+	ending  context.Context // what the service receives with
+	serving atomic.Bool
+	family  family
+}
+
+// Option is an option of New.
+type Option func(*Service)
+
+// Workers bounds how many requests and messages are handled at once; the
+// default is 16. With one they are handled in the order in which they came, and
+// nothing of the service runs beside anything else of it.
+func Workers(n int) Option { return func(s *Service) { s.workers = n } }
+
+// Details lets callers see the text of every error, and of a panic. Without it
+// only that of an Error; of others they learn "Internal service error", and the
+// log has the text.
+func Details() Option { return func(s *Service) { s.details = true } }
+
+// Durable promises to callers that the service comes back after a crash, with
+// its mailbox: they go on waiting where the protocol redelivers. The client
+// should be connected with ipcmgr.Resume.
+func Durable() Option { return func(s *Service) { s.durable = true } }
+
+// Use puts middleware around every handler, the first outermost.
+func Use(mw ...Middleware) Option { return func(s *Service) { s.wrap = append(s.wrap, mw...) } }
+
+// Logger takes what handlers fail with; the default is slog.Default.
+func Logger(l *slog.Logger) Option { return func(s *Service) { s.log = l } }
+
+// New makes a service of a client, which must not be receiving.
+func New(c ipcmgr.Client, opts ...Option) *Service {
+	s := &Service{caller: NewCaller(c), workers: 16, log: slog.Default(), methods: map[string]Handler{}}
+	for _, set := range opts {
+		set(s)
+	}
+	s.addIntrospection()
+	return s
+}
+
+// Caller makes calls as the client of the service, also in its handlers. It
+// receives nothing but answers.
+func (s *Service) Caller() *Caller { return s.caller }
+
+// errEnd is why a service ends that was asked to.
+var errEnd = errors.New("the service ends")
+
+// End makes Serve end in order. It does not wait.
+func (s *Service) End() {
+	if s.serving.Load() {
+		s.end(errEnd)
+	}
+}
+
+// Serve answers requests until the store's owner asks to terminate, End is
+// called, or one of the other reasons to end is met: then it answers what lies
+// in the mailbox, runs what OnEnd was given, and returns nil. When ctx ends it
+// returns the cause without answering further; requests not answered stay in
+// the mailbox if the service is Durable, and fail with Ending otherwise.
+//
+// The client stays connected. It should leave soon: with Disconnect, or with
+// Suspend if the service is to come back.
+func (s *Service) Serve(ctx context.Context) (err error) {
+	if err := errors.Join(s.setup...); err != nil {
+		return s.failed(err)
+	}
+	ending, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	s.ending, s.end = ending, end
+	if !s.serving.CompareAndSwap(false, true) {
+		return s.failed(errors.New("it serves already, or did"))
+	}
+	s.started = time.Now()
+	if s.hooks.start != nil {
+		if err := s.protect(func() error { return s.hooks.start(ctx) }); err != nil {
+			return s.failed(fmt.Errorf("start: %w", err))
+		}
+	}
+	if err := s.publish(ctx); err != nil {
+		return s.failed(err)
+	}
+	s.startHooks(ctx)
+	s.addWorker(ctx)
+	s.wg.Wait()
+	why := context.Cause(ending)
+	if errors.Is(why, errEnd) {
+		why = s.answerRest(ctx)
+	}
+	s.abandonOpen(ctx)
+	why = errors.Join(why, s.finish(ctx))
+	s.caller.Close()
+	return s.failed(why)
+}
+
+func (s *Service) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("service %q: %w", s.caller.ID(), err)
+}
+
+// publish tells callers what the service is. A mailbox that was taken up keeps
+// its mark.
+func (s *Service) publish(ctx context.Context) error {
+	attrs := s.caller.Attrs()
+	if attrs == nil {
+		attrs = map[string]string{}
+	}
+	if attrs[AttrMailbox] == "" {
+		attrs[AttrMailbox] = s.caller.prefix + "0"
+	}
+	names := slices.Sorted(maps.Keys(s.methods))
+	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, builtin) })
+	if s.catchAll != nil {
+		names = append(names, "*")
+	}
+	attrs[AttrMethods] = strings.Join(names, ",")
+	delete(attrs, AttrDurable)
+	if s.durable {
+		attrs[AttrDurable] = "yes"
+	}
+	return s.caller.SetAttrs(ctx, attrs)
+}
+
+// addWorker starts a goroutine that receives and handles. Whoever has received
+// something makes sure that another receives on, up to the bound: so nothing is
+// handed from goroutine to goroutine.
+func (s *Service) addWorker(ctx context.Context) {
+	s.running.Add(1)
+	s.idle.Add(1)
+	s.wg.Go(func() {
+		r := s.caller.newReader(s.ending, true)
+		defer r.close()
+		for {
+			it, err := s.caller.next(r)
+			if s.idle.Add(-1) == 0 && err == nil && int(s.running.Load()) < s.workers {
+				s.addWorker(ctx)
+			}
+			if errors.Is(err, ipcmgr.ErrTerminated) {
+				err = errEnd
+			}
+			if err != nil {
+				s.end(err)
+				return
+			}
+			s.handle(ctx, it)
+			s.idle.Add(1)
+		}
+	})
+}
+
+// answerRest handles what lies in the mailbox when the service is asked to end.
+func (s *Service) answerRest(ctx context.Context) error {
+	c := s.caller
+	for {
+		c.turn <- struct{}{}
+		err := c.drain(ctx)
+		<-c.turn
+		if err != nil {
+			return err
+		}
+		it, ok := c.pop()
+		if !ok {
+			return nil
+		}
+		if it.m != nil {
+			s.handle(ctx, it)
+		}
+	}
+}
+
+// handle does one request or message.
+func (s *Service) handle(ctx context.Context, it item) {
+	if s.workers == 1 {
+		s.one.Lock()
+		defer s.one.Unlock()
+	}
+	if it.RequestID != "" {
+		s.serveRequest(ctx, it)
+	} else {
+		s.general(ctx, it.m)
+	}
+	s.maybeEnd(ctx)
+}
+
+// protect runs f, and makes an error of a panic.
+func (s *Service) protect(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("ipcmgr: a handler panicked", "service", s.caller.ID(), "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f()
+}
+
+// finishWithin bounds what a service does after its context has ended.
+const finishWithin = 10 * time.Second
+
+// finish stops what was started beside the handlers, and runs OnEnd.
+func (s *Service) finish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
+	err := s.family.end(ctx)
+	if s.hooks.end != nil {
+		err = errors.Join(err, s.protect(func() error { return s.hooks.end(ctx) }))
+	}
+	return err
+}
+
+// pid is of this process: what Listed.PID shows to others.
+var pid = os.Getpid()
