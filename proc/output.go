@@ -109,16 +109,15 @@ func (l *lines) flush() {
 	}
 }
 
-// tail keeps the last of what is written to it: tailLines lines at most, within
-// tailBytes.
+// tail keeps the end of what is written to it.
 type tail struct {
 	mu   sync.Mutex
 	kept []byte
 }
 
 const (
-	tailLines = 10
-	tailBytes = 4 << 10
+	tailBytes = 16 << 10 // kept
+	tailLines = 10       // shown
 )
 
 func (t *tail) Write(p []byte) (int, error) {
@@ -131,13 +130,22 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// String gives the last lines; or, when Go's runtime wrote them, the first of
+// what it wrote: they say why.
 func (t *tail) String() string {
 	if t == nil {
 		return ""
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	text := strings.ToValidUTF8(strings.TrimSpace(string(t.kept)), "\uFFFD")
+	t.mu.Unlock()
 	all := strings.Split(text, "\n")
-	return strings.Join(all[max(0, len(all)-tailLines):], "\n")
+	from := max(0, len(all)-tailLines)
+	for n, line := range all {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			from = n
+			break
+		}
+	}
+	return strings.Join(all[from:min(from+tailLines, len(all))], "\n")
 }

@@ -28,6 +28,7 @@ import (
 const limit = time.Minute
 
 func TestMain(m *testing.M) {
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // of the children: they end often
 	proc.Init()
 	os.Exit(m.Run())
 }
@@ -138,7 +139,7 @@ func doSurvivors(ctx context.Context, c ipcmgr.Client) error {
 
 // doNosy tells what a child of its own would find in the environment.
 func doNosy(ctx context.Context, c ipcmgr.Client) error {
-	out, err := exec.Command("sh", "-c", `env | grep -c '^IPCMGR_\(CLIENT\|PARENT\|FUNC\)=';  for fd in /proc/self/fd/*; do test -p $fd && echo pipe; done; true`).Output()
+	out, err := exec.Command("sh", "-c", `env | grep -c '^IPCMGR_\(CLIENT\|PARENT\|FUNC\)=';  for fd in /proc/self/fd/*; do ls -l $fd; done; true`).Output()
 	if err != nil {
 		return err
 	}

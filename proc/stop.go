@@ -3,7 +3,6 @@ package proc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"syscall"
 	"time"
 
@@ -17,7 +16,8 @@ const stopWithin = 10 * time.Second
 // the process group, then SIGKILL. The first has half of the time until ctx's
 // deadline (of ten seconds if there is none), the second half of the
 // rest. When ctx ends, the group is killed at once. Stop returns when the child has
-// ended, in any case: nil if its exit status is 0, an *ExitError otherwise.
+// ended, in any case: nil if its exit status is 0, an *ExitError otherwise, which
+// says what ended it.
 //
 // The request to terminate comes from the store's owner, or from a client of
 // this process; a parent that is neither begins with SIGTERM.
@@ -35,10 +35,7 @@ func (c *Child) Stop(ctx context.Context) error {
 	}
 	_ = c.Kill() // it fails if the child has just ended
 	<-c.Done()
-	if c.err == nil {
-		return nil
-	}
-	return fmt.Errorf("it had to be killed: %w", c.err)
+	return c.err
 }
 
 // endsAfter presses the child and says whether it has ended within half of the

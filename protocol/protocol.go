@@ -85,7 +85,8 @@ type Store interface {
 	// nothing is kept.
 	Unread(ctx context.Context, id string) (int, error)
 	// Own makes this handle the owner. ErrOwned while another owner lives,
-	// unless force takes it away.
+	// unless force takes it away. A store that another owner was ending is open
+	// again.
 	Own(ctx context.Context, force bool) error
 	// Owned says whether this handle is the owner, and still is.
 	Owned() bool

@@ -105,7 +105,6 @@ func must(t *rapid.T, err error) {
 
 // Check compares the list of peers.
 func (m *machine) Check(t *rapid.T) {
-println("act", "Check")
 	peers, err := m.store.Peers(m.ctx)
 	must(t, err)
 	got := map[string]string{}
@@ -120,7 +119,6 @@ println("act", "Check")
 }
 
 func (m *machine) Connect(t *rapid.T) {
-println("act", "Connect")
 	id := m.draw(t, "client")
 	b := m.model.box(id)
 	mode := rapid.SampledFrom([]string{"new", "resume", "fresh"}).Draw(t, "mode")
@@ -154,7 +152,6 @@ println("act", "Connect")
 }
 
 func (m *machine) Send(t *rapid.T) {
-println("act", "Send")
 	from, c, _ := m.present(t)
 	to := m.draw(t, "to")
 	before := m.model.box(to).pending()
@@ -181,7 +178,6 @@ func (m *machine) refused(t *rapid.T, to string, pending int, err error) bool {
 }
 
 func (m *machine) SendBatch(t *rapid.T) {
-println("act", "SendBatch")
 	from, c, _ := m.present(t)
 	to := m.draw(t, "to")
 	contents := make([]any, rapid.IntRange(1, 5).Draw(t, "messages"))
@@ -209,7 +205,6 @@ println("act", "SendBatch")
 }
 
 func (m *machine) Receive(t *rapid.T) {
-println("act", "Receive")
 	id, c, b := m.present(t)
 	if !m.manual[id] {
 		b.settle()
@@ -235,58 +230,60 @@ func (m *machine) got(t *rapid.T, b *box, msg *ipcmgr.Message) {
 	t.Helper()
 	var n int
 	must(t, msg.Decode(&n))
-println("got")
 	must(t, b.receive(msg.From, n, msg.Redelivered))
 	m.held[b.hand[len(b.hand)-1]] = msg
 }
 
-func (m *machine) Ack(t *rapid.T) {
-println("act", "Ack")
+// Settle acknowledges, rejects or puts back.
+func (m *machine) Settle(t *rapid.T) {
 	b, i, msg := m.inHand(t)
-	must(t, msg.Ack(m.ctx))
-	b.take(i)
+	switch rapid.SampledFrom([]string{"ack", "reject", "requeue"}).Draw(t, "how") {
+	case "ack":
+		must(t, msg.Ack(m.ctx))
+		b.take(i)
+	case "reject":
+		must(t, msg.Reject(m.ctx, errors.New("not wanted")))
+		b.take(i)
+	case "requeue":
+		must(t, msg.Requeue())
+		b.requeue(i)
+	}
 }
 
-func (m *machine) Reject(t *rapid.T) {
-println("act", "Reject")
-	b, i, msg := m.inHand(t)
-	must(t, msg.Reject(m.ctx, errors.New("not wanted")))
-	b.take(i)
-}
-
-func (m *machine) Requeue(t *rapid.T) {
-println("act", "Requeue")
-	b, i, msg := m.inHand(t)
-	must(t, msg.Requeue())
-	b.requeue(i)
-}
-
-func (m *machine) Suspend(t *rapid.T) {
-println("act", "Suspend")
+// Leave is one step for all ways of leaving, so that a client is there for
+// some steps before it does.
+func (m *machine) Leave(t *rapid.T) {
 	id, c, b := m.present(t)
+	switch rapid.SampledFrom([]string{"crash", "suspend", "disconnect"}).Draw(t, "how") {
+	case "crash":
+		must(t, c.crash())
+		m.model.crash(id)
+	case "suspend":
+		if !m.suspend(t, c, b) {
+			return
+		}
+	case "disconnect":
+		m.disconnect(t, c, b)
+		m.model.leave(id)
+	}
+	delete(m.clients, id)
+}
+
+// suspend says whether the client has left.
+func (m *machine) suspend(t *rapid.T, c *mortal, b *box) bool {
 	err := c.Suspend(m.ctx, time.Time{})
 	if !m.store.Features().Suspends {
 		if !errors.Is(err, errors.ErrUnsupported) {
 			t.Fatalf("suspend: %v", err)
 		}
-		return
+		return false
 	}
 	must(t, err)
 	b.suspend()
-	delete(m.clients, id)
+	return true
 }
 
-func (m *machine) Crash(t *rapid.T) {
-println("act", "Crash")
-	id, c, _ := m.present(t)
-	must(t, c.crash())
-	m.model.crash(id)
-	delete(m.clients, id)
-}
-
-func (m *machine) Disconnect(t *rapid.T) {
-println("act", "Disconnect")
-	id, c, b := m.present(t)
+func (m *machine) disconnect(t *rapid.T, c *mortal, b *box) {
 	var handler func(*ipcmgr.Message) error
 	if rapid.Bool().Draw(t, "handler") {
 		handler = func(msg *ipcmgr.Message) error {
@@ -302,8 +299,6 @@ println("act", "Disconnect")
 	} else {
 		m.dropped(t, err, least, most)
 	}
-	m.model.leave(id)
-	delete(m.clients, id)
 }
 
 // dropped holds that what was unread is told, by sender.

@@ -188,10 +188,10 @@ func (s *Service) responseTo(r *Request, value any, err error) (responseContent,
 	switch {
 	case errors.As(err, &public):
 		resp.Code, resp.Error = public.Code, public.Text
-	case s.interrupted() && errors.Is(err, context.Cause(s.ending)):
-		resp.Code, resp.Error = Ending, "the service ends"
-	case errors.Is(err, context.DeadlineExceeded) && r.ctx.Err() != nil:
+	case r.ctx.Err() == context.DeadlineExceeded && errors.Is(err, context.DeadlineExceeded):
 		resp.Code, resp.Error = TimedOut, "the deadline of the request has passed"
+	case s.interrupted() && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(s.ending))):
+		resp.Code, resp.Error = Ending, "the service ends"
 	case s.details:
 		resp.Code, resp.Error = Internal, err.Error()
 	default:
@@ -212,7 +212,7 @@ func (s *Service) interrupted() bool {
 }
 
 // abandonOpen answers what is deferred when the service ends.
-func (s *Service) abandonOpen(context.Context) {
+func (s *Service) abandonOpen() {
 	for _, r := range s.open.list() {
 		_ = r.answer(nil, Errorf(Ending, "the service ends"))
 	}

@@ -30,7 +30,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -55,18 +54,18 @@ type Service struct {
 	setup    []error // what is wrong with how it was set up
 	hooks    hooks
 
+	serving atomic.Bool
+	ending  context.Context // with which it receives; its cause is why the service ends
+	end     context.CancelCauseFunc
+	running atomic.Int32 // workers
+	idle    atomic.Int32 // of them, those that wait for something to do
+	wg      sync.WaitGroup
+	one     sync.Mutex // held by what must not run beside other such things
+	asking  sync.Mutex // held by who asks endWhen
+	open    openRequests
+	family  family
 	counts  counts
 	started time.Time
-
-	one     sync.Mutex // held by what must not run beside other such things
-	idle    atomic.Int32
-	running atomic.Int32
-	wg      sync.WaitGroup
-	open    openRequests
-	end     context.CancelCauseFunc
-	ending  context.Context // what the service receives with
-	serving atomic.Bool
-	family  family
 }
 
 // Option is an option of New.
@@ -100,6 +99,7 @@ func New(c ipcmgr.Client, opts ...Option) *Service {
 		set(s)
 	}
 	s.addIntrospection()
+	s.ending, s.end = context.WithCancelCause(context.Background())
 	return s
 }
 
@@ -111,50 +111,58 @@ func (s *Service) Caller() *Caller { return s.caller }
 var errEnd = errors.New("the service ends")
 
 // End makes Serve end in order. It does not wait.
-func (s *Service) End() {
-	if s.serving.Load() {
-		s.end(errEnd)
-	}
-}
+func (s *Service) End() { s.end(errEnd) }
 
 // Serve answers requests until the store's owner asks to terminate, End is
 // called, or one of the other reasons to end is met: then it answers what lies
 // in the mailbox, runs what OnEnd was given, and returns nil. When ctx ends it
-// returns the cause without answering further; requests not answered stay in
-// the mailbox if the service is Durable, and fail with Ending otherwise.
+// returns the cause without answering further; what is being handled then is
+// answered with Ending, or put back if the service is Durable.
 //
-// The client stays connected. It should leave soon: with Disconnect, or with
-// Suspend if the service is to come back.
-func (s *Service) Serve(ctx context.Context) (err error) {
-	if err := errors.Join(s.setup...); err != nil {
-		return s.failed(err)
-	}
-	ending, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	s.ending, s.end = ending, end
+// The client stays connected, and requests that were not taken stay in its
+// mailbox. It should leave soon: with Disconnect, which tells callers that there
+// will be no answer, or with Suspend if the service is to come back. Serve is
+// called once.
+func (s *Service) Serve(ctx context.Context) error {
 	if !s.serving.CompareAndSwap(false, true) {
 		return s.failed(errors.New("it serves already, or did"))
 	}
+	defer s.caller.Close()
+	defer s.end(nil)
+	defer context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })()
+	return s.failed(s.serve(ctx))
+}
+
+func (s *Service) serve(ctx context.Context) error {
+	if err := errors.Join(s.setup...); err != nil {
+		return err
+	}
 	s.started = time.Now()
+	beside, err := s.prepareHooks()
+	if err != nil {
+		return err
+	}
 	if s.hooks.start != nil {
 		if err := s.protect(func() error { return s.hooks.start(ctx) }); err != nil {
-			return s.failed(fmt.Errorf("start: %w", err))
+			s.end(fmt.Errorf("start: %w", err))
 		}
 	}
-	if err := s.publish(ctx); err != nil {
-		return s.failed(err)
+	if s.ending.Err() == nil {
+		if err := s.publish(ctx); err != nil {
+			s.end(err)
+		}
 	}
-	s.startHooks(ctx)
+	for _, run := range beside {
+		s.wg.Go(func() { run(ctx) })
+	}
 	s.addWorker(ctx)
 	s.wg.Wait()
-	why := context.Cause(ending)
+	why := context.Cause(s.ending)
 	if errors.Is(why, errEnd) {
 		why = s.answerRest(ctx)
 	}
-	s.abandonOpen(ctx)
-	why = errors.Join(why, s.finish(ctx))
-	s.caller.Close()
-	return s.failed(why)
+	s.abandonOpen()
+	return errors.Join(why, s.finish(ctx))
 }
 
 func (s *Service) failed(err error) error {
@@ -174,8 +182,7 @@ func (s *Service) publish(ctx context.Context) error {
 	if attrs[AttrMailbox] == "" {
 		attrs[AttrMailbox] = s.caller.prefix + "0"
 	}
-	names := slices.Sorted(maps.Keys(s.methods))
-	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, builtin) })
+	names := s.names()
 	if s.catchAll != nil {
 		names = append(names, "*")
 	}
@@ -217,21 +224,18 @@ func (s *Service) addWorker(ctx context.Context) {
 // answerRest handles what lies in the mailbox when the service is asked to end.
 func (s *Service) answerRest(ctx context.Context) error {
 	c := s.caller
-	for {
-		c.turn <- struct{}{}
-		err := c.drain(ctx)
-		<-c.turn
-		if err != nil {
-			return err
-		}
-		it, ok := c.pop()
-		if !ok {
-			return nil
-		}
+	c.turn <- struct{}{}
+	err := c.drain(ctx)
+	<-c.turn
+	if err != nil {
+		return err
+	}
+	for it, ok := c.pop(); ok; it, ok = c.pop() {
 		if it.m != nil {
 			s.handle(ctx, it)
 		}
 	}
+	return nil
 }
 
 // handle does one request or message.
@@ -245,7 +249,7 @@ func (s *Service) handle(ctx context.Context, it item) {
 	} else {
 		s.general(ctx, it.m)
 	}
-	s.maybeEnd(ctx)
+	s.maybeEnd()
 }
 
 // protect runs f, and makes an error of a panic.
@@ -266,12 +270,9 @@ const finishWithin = 10 * time.Second
 func (s *Service) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
-	err := s.family.end(ctx)
-	if s.hooks.end != nil {
-		err = errors.Join(err, s.protect(func() error { return s.hooks.end(ctx) }))
+	s.family.finish(ctx)
+	if s.hooks.end == nil {
+		return nil
 	}
-	return err
+	return s.protect(func() error { return s.hooks.end(ctx) })
 }
-
-// pid is of this process: what Listed.PID shows to others.
-var pid = os.Getpid()

@@ -94,7 +94,11 @@ func (r *Roster) Own(ctx context.Context, force bool) error {
 			return err
 		}
 		own := newOwnership(p)
-		if err := own.write(r.dot, r.records.tmp, r.records.sync); err != nil {
+		err = r.dot.Remove("ending") // the end that another owner did not live to see
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			err = own.write(r.dot, r.records.tmp, r.records.sync)
+		}
+		if err != nil {
 			return errors.Join(err, p.leave(r.Path()))
 		}
 		return r.setOwnership(own)

@@ -128,6 +128,9 @@ func (h *handle) Own(ctx context.Context, force bool) error {
 	if o := h.st.owner; o != nil && o != h && !force {
 		return failed("own", "", protocol.ErrOwned)
 	}
+	if h.st.owner != h {
+		h.st.ending = false // the end that another owner did not live to see
+	}
 	h.st.owner = h
 	return nil
 }

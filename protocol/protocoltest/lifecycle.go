@@ -110,7 +110,8 @@ func unspawnRemovesAll(s *scene) {
 	}
 }
 
-// An ending store takes no client, under whatever mode, through whatever handle.
+// An ending store takes no client, under whatever mode, through whatever
+// handle, until another owner takes it over.
 func endRefusesConnect(s *scene) {
 	a := s.connect("a", protocol.New)
 	s.must(s.store.End(s.ctx), "end")
@@ -123,6 +124,12 @@ func endRefusesConnect(s *scene) {
 	a.send("a", 0, 3)
 	a.expect(s.ledger("a"), 3)
 	a.leave()
+	other := s.open()
+	s.must(other.Own(s.ctx, true), "own")
+	b, err := other.Connect(s.ctx, options("b", protocol.New))
+	s.must(err, "connect to a store that was taken over")
+	s.must(b.Leave(s.ctx, protocol.Departure{}), "leave")
+	s.must(s.store.Own(s.ctx, true), "own")
 }
 
 // One handle at a time owns a store, and knows whether it still does.

@@ -18,7 +18,7 @@ func outcomes(t *testing.T, r *powerloss.Recorder, at int) map[string]bool {
 	t.Helper()
 	all := map[string]bool{}
 	lots := rand.New(rand.NewPCG(1, uint64(at)))
-	for i := range 300 {
+	for i := range 150 {
 		fate := powerloss.Chance(lots)
 		switch i {
 		case 0:

@@ -1,0 +1,134 @@
+package service
+
+import (
+	"context"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Builtin methods, which every service answers.
+const (
+	builtin     = "ipcmgr."
+	MethodPing  = builtin + "ping"  // answers "pong"
+	MethodInfo  = builtin + "info"  // answers an Info
+	MethodStats = builtin + "stats" // answers Stats
+)
+
+// Info is what a service says about itself.
+type Info struct {
+	ID       string    `json:"id"`
+	PID      int       `json:"pid"`
+	Started  time.Time `json:"started"`
+	Methods  []string  `json:"methods"`
+	CatchAll bool      `json:"catch_all"`
+	Workers  int       `json:"workers"`
+	Durable  bool      `json:"durable"`
+}
+
+// Stats are what a service has counted since Serve began. The builtin methods
+// do not count.
+type Stats struct {
+	Requests    uint64                 `json:"requests"`    // answered
+	Errors      uint64                 `json:"errors"`      // of them, with an error; and errors of hooks
+	Undelivered uint64                 `json:"undelivered"` // answers that did not reach their caller
+	Open        int                    `json:"open"`        // requests being handled or deferred
+	LastError   string                 `json:"last_error"`  // as a caller saw it
+	Processing  time.Duration          `json:"processing"`  // ns, of all requests together
+	Methods     map[string]MethodStats `json:"methods"`     // "" is the catch-all
+}
+
+// MethodStats are those of one method.
+type MethodStats struct {
+	Requests   uint64        `json:"requests"`
+	Errors     uint64        `json:"errors"`
+	Processing time.Duration `json:"processing"`
+	Longest    time.Duration `json:"longest"`
+}
+
+type counts struct {
+	mu      sync.Mutex
+	all     Stats
+	methods map[string]*MethodStats
+}
+
+// done counts a request that was answered. told is the text of the error that
+// the caller got.
+func (c *counts) done(r *Request, err error, told string, sendErr error) {
+	if strings.HasPrefix(r.Method, builtin) {
+		return
+	}
+	name := r.Method
+	if r.s.methods[name] == nil {
+		name = ""
+	}
+	took := time.Since(r.began)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.methods == nil {
+		c.methods = map[string]*MethodStats{}
+	}
+	m := c.methods[name]
+	if m == nil {
+		m = &MethodStats{}
+		c.methods[name] = m
+	}
+	c.all.Requests++
+	c.all.Processing += took
+	m.Requests++
+	m.Processing += took
+	m.Longest = max(m.Longest, took)
+	if err != nil {
+		c.all.Errors++
+		c.all.LastError = told
+		m.Errors++
+	}
+	if sendErr != nil {
+		c.all.Undelivered++
+	}
+}
+
+// failed counts an error that no caller sees.
+func (c *counts) failed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all.Errors++
+	c.all.LastError = internalText
+}
+
+// Stats gives what the service has counted.
+func (s *Service) Stats() Stats {
+	s.counts.mu.Lock()
+	defer s.counts.mu.Unlock()
+	all := s.counts.all
+	all.Open = s.open.count()
+	all.Methods = map[string]MethodStats{}
+	for name, m := range s.counts.methods {
+		all.Methods[name] = *m
+	}
+	return all
+}
+
+// names lists the program's own methods.
+func (s *Service) names() []string {
+	names := slices.Sorted(maps.Keys(s.methods))
+	return slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, builtin) })
+}
+
+func (s *Service) addIntrospection() {
+	s.methods[MethodPing] = func(context.Context, *Request) (any, error) { return "pong", nil }
+	s.methods[MethodInfo] = func(context.Context, *Request) (any, error) {
+		return Info{
+			ID: s.caller.ID(), PID: os.Getpid(), Started: s.started, Methods: s.names(),
+			CatchAll: s.catchAll != nil, Workers: s.workers, Durable: s.durable,
+		}, nil
+	}
+	s.methods[MethodStats] = func(_ context.Context, r *Request) (any, error) {
+		all := s.Stats()
+		all.Open-- // this one
+		return all, nil
+	}
+}
