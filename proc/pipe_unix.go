@@ -31,11 +31,11 @@ func inherit(text string) (*os.File, error) {
 	first, second, _ := strings.Cut(text, ":")
 	fd, err := strconv.ParseUint(first, 10, 31)
 	if err != nil {
-		return nil, fmt.Errorf("%s is %q: it is set by package proc only", envParent, text)
+		return nil, fmt.Errorf("%s is %q: it is for package proc to set (or start with Outlive)", envParent, text)
 	}
 	ino, err := strconv.ParseUint(second, 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("%s is %q: it is set by package proc only", envParent, text)
+		return nil, fmt.Errorf("%s is %q: it is for package proc to set (or start with Outlive)", envParent, text)
 	}
 	var st syscall.Stat_t
 	if err := syscall.Fstat(int(fd), &st); err != nil || st.Mode&syscall.S_IFMT != syscall.S_IFIFO || uint64(st.Ino) != ino {

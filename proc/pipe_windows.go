@@ -31,7 +31,7 @@ func handDown(cmd *exec.Cmd, r *os.File) error {
 func inherit(text string) (*os.File, error) {
 	n, err := strconv.ParseUint(text, 10, strconv.IntSize)
 	if err != nil {
-		return nil, fmt.Errorf("%s is %q: it is set by package proc only", envParent, text)
+		return nil, fmt.Errorf("%s is %q: it is for package proc to set (or start with Outlive)", envParent, text)
 	}
 	h := windows.Handle(n)
 	if kind, err := windows.GetFileType(h); err != nil || kind != windows.FILE_TYPE_PIPE {
