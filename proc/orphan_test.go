@@ -1,10 +1,12 @@
 package proc_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,7 +21,7 @@ func TestKilledParent(t *testing.T) {
 		ctx := testContext(t)
 		alive := newPipeEnd(t)
 		cmd := family.Cmd()
-		cmd.ExtraFiles = append(cmd.ExtraFiles, alive.w)
+		alive.giveTo(cmd)
 		parent, err := proc.Start(ctx, st, "parent", cmd)
 		require.NoError(t, err)
 		require.NoError(t, st.WaitPeer(ctx, "parent", "parent-child", "parent-wrapped"))
@@ -40,20 +42,20 @@ func TestKilledParent(t *testing.T) {
 const lonelyEnv = "PROC_TEST_LONELY"
 
 // A test binary that is killed, by its own timeout for instance, leaves nobody
-// behind.
+// behind, not even a child that hears nothing.
 func TestKilledTestBinary(t *testing.T) {
 	st := spawn(t, "fsqueue+json")
 	ctx := testContext(t)
 	self, err := os.Executable()
 	require.NoError(t, err)
-	for _, args := range [][]string{{}, {"-test.timeout=300ms"}} {
+	for f, timeout := range map[proc.Func]string{echo: "500ms", deaf: "0"} {
 		alive := newPipeEnd(t)
-		cmd := exec.CommandContext(ctx, self, append([]string{"-test.run=^TestLonely$"}, args...)...)
-		cmd.Env = append(os.Environ(), lonelyEnv+"=1", ipcmgr.EnvStore+"="+st.Info().String())
-		cmd.ExtraFiles = append(cmd.ExtraFiles, alive.w)
+		cmd := exec.CommandContext(ctx, self, "-test.run=^TestLonely$", "-test.timeout="+timeout)
+		cmd.Env = append(os.Environ(), lonelyEnv+"="+f.Name(), ipcmgr.EnvStore+"="+st.Info().String())
+		alive.giveTo(cmd)
 		require.NoError(t, cmd.Start())
 		require.NoError(t, st.WaitPeer(ctx, "lonely"))
-		if len(args) == 0 {
+		if timeout == "0" {
 			require.NoError(t, cmd.Process.Kill())
 		}
 		require.Error(t, cmd.Wait())
@@ -63,12 +65,13 @@ func TestKilledTestBinary(t *testing.T) {
 
 // TestLonely is a test that hangs, in the binary that TestKilledTestBinary runs.
 func TestLonely(t *testing.T) {
-	if os.Getenv(lonelyEnv) == "" {
+	f, ok := map[string]proc.Func{"echo": echo, "deaf": deaf}[os.Getenv(lonelyEnv)]
+	if !ok {
 		return
 	}
 	st, err := ipcmgr.Open(t.Context(), "")
 	require.NoError(t, err)
-	_, err = deaf.Start(t.Context(), st, "lonely")
+	_, err = f.Start(t.Context(), st, "lonely")
 	require.NoError(t, err)
 	select {}
 }
@@ -82,7 +85,12 @@ func TestGrandchildIsEnded(t *testing.T) {
 	for name, finish := range map[string]func(*proc.Child) error{
 		"kill": func(c *proc.Child) error { return syscall.Kill(c.PID(), syscall.SIGKILL) },
 		"term": func(c *proc.Child) error { return syscall.Kill(c.PID(), syscall.SIGTERM) },
-		"stop": func(c *proc.Child) error { _ = c.Stop(ctx); return nil },
+		"stop": func(c *proc.Child) error {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			_ = c.Stop(ctx) // it does not end well
+			return nil
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			child, err := breeder.Start(ctx, st, "kid"+name)

@@ -82,20 +82,24 @@ func (l *lines) Write(p []byte) (int, error) {
 	for {
 		end := bytes.IndexByte(p, '\n')
 		if end < 0 {
-			break
+			l.add(p)
+			return n, nil
 		}
-		l.rest = append(l.rest, p[:end]...)
+		l.add(p[:end])
 		l.give()
 		p = p[end+1:]
 	}
+}
+
+// add adds to the line under way.
+func (l *lines) add(p []byte) {
 	for len(l.rest)+len(p) > maxLine {
 		room := maxLine - len(l.rest)
 		l.rest = append(l.rest, p[:room]...)
-		p = p[room:]
 		l.give()
+		p = p[room:]
 	}
 	l.rest = append(l.rest, p...)
-	return n, nil
 }
 
 func (l *lines) give() {

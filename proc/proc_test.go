@@ -266,6 +266,12 @@ func newPipeEnd(t testing.TB) *pipeEnd {
 	return &pipeEnd{r, w}
 }
 
+// giveTo lets cmd inherit the pipe, and all that it starts: its descriptor is
+// none that their own pipes get.
+func (p *pipeEnd) giveTo(cmd *exec.Cmd) {
+	cmd.ExtraFiles = append(make([]*os.File, 7), p.w)
+}
+
 func (p *pipeEnd) wait(t testing.TB) {
 	require.NoError(t, p.w.Close())
 	require.NoError(t, p.r.SetReadDeadline(time.Now().Add(limit)))

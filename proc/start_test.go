@@ -109,7 +109,7 @@ func TestStartIsInterrupted(t *testing.T) {
 	reason := errors.New("enough")
 	child := exec.Command("sh", "-c", "echo there >&2; exec sleep 1000")
 	alive := newPipeEnd(t)
-	child.ExtraFiles = append(child.ExtraFiles, alive.w)
+	alive.giveTo(child)
 	lines := proc.Lines(func(id, line string) { cancel(reason) })
 	_, err := proc.Start(ctx, st, "kid", child, lines)
 	require.ErrorIs(t, err, reason)
@@ -159,7 +159,7 @@ func TestWrapperIsKilled(t *testing.T) {
 	ctx := testContext(t)
 	alive := newPipeEnd(t)
 	cmd := wrapped(echo)
-	cmd.ExtraFiles = append(cmd.ExtraFiles, alive.w)
+	alive.giveTo(cmd)
 	child, err := proc.Start(ctx, st, "kid", cmd)
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(child.PID(), syscall.SIGKILL)) // the shell alone

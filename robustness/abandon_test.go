@@ -2,6 +2,7 @@ package robustness
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 
 	"github.com/ipcmgr/ipcmgr"
@@ -45,7 +46,8 @@ func dieable(s *ipcmgr.Store, id string, opts ...ipcmgr.ConnectOption) (*mortal,
 		return nil, err
 	}
 	defer own.Close() // lives on until the client has left
-	c, err := own.Connect(ctx, id, opts...)
+	silent := ipcmgr.Logger(slog.New(slog.DiscardHandler))
+	c, err := own.Connect(ctx, id, append(opts, silent)...)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -66,7 +65,7 @@ type player struct {
 }
 
 func perform(run func(*player) error) error {
-	slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	p := &player{}
 	err := json.Unmarshal([]byte(os.Getenv(partEnv)), &p.part)
 	if err != nil {

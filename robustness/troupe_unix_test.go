@@ -44,7 +44,9 @@ func (m *member) start() error {
 		return err
 	}
 	m.cmd = exec.Command(exe)
-	m.cmd.Env = append(os.Environ(), roleEnv+"="+m.role, partEnv+"="+string(data), "GOTRACEBACK=all")
+	// Without it a process under the race detector sleeps before it exits.
+	race := "GORACE=atexit_sleep_ms=0 " + os.Getenv("GORACE")
+	m.cmd.Env = append(os.Environ(), roleEnv+"="+m.role, partEnv+"="+string(data), race, "GOTRACEBACK=all")
 	m.says = &bytes.Buffer{}
 	m.cmd.Stderr = m.says
 	if m.in, err = m.cmd.StdinPipe(); err != nil {

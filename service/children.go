@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // family is the child processes of a service.
@@ -28,6 +29,9 @@ func (s *Service) Start(cmd *exec.Cmd, ended func(ctx context.Context, state *os
 	defer f.mu.Unlock()
 	if f.closed {
 		return fmt.Errorf("start %s: the service has ended", cmd.Path)
+	}
+	if cmd.WaitDelay == 0 { // a grandchild that holds its output must not hold up the service
+		cmd.WaitDelay = time.Second
 	}
 	if err := cmd.Start(); err != nil {
 		return err

@@ -13,9 +13,9 @@ import (
 // Builtin methods, which every service answers.
 const (
 	builtin     = "ipcmgr."
-	MethodPing  = builtin + "ping"  // answers "pong"
-	MethodInfo  = builtin + "info"  // answers an Info
-	MethodStats = builtin + "stats" // answers Stats
+	PingMethod  = builtin + "ping"  // answers "pong"
+	InfoMethod  = builtin + "info"  // answers an Info
+	StatsMethod = builtin + "stats" // answers Stats
 )
 
 // Info is what a service says about itself.
@@ -119,14 +119,14 @@ func (s *Service) names() []string {
 }
 
 func (s *Service) addIntrospection() {
-	s.methods[MethodPing] = func(context.Context, *Request) (any, error) { return "pong", nil }
-	s.methods[MethodInfo] = func(context.Context, *Request) (any, error) {
+	s.methods[PingMethod] = func(context.Context, *Request) (any, error) { return "pong", nil }
+	s.methods[InfoMethod] = func(context.Context, *Request) (any, error) {
 		return Info{
 			ID: s.caller.ID(), PID: os.Getpid(), Started: s.started, Methods: s.names(),
 			CatchAll: s.catchAll != nil, Workers: s.workers, Durable: s.durable,
 		}, nil
 	}
-	s.methods[MethodStats] = func(_ context.Context, r *Request) (any, error) {
+	s.methods[StatsMethod] = func(_ context.Context, r *Request) (any, error) {
 		all := s.Stats()
 		all.Open-- // this one
 		return all, nil

@@ -217,14 +217,13 @@ func (c *Caller) bury(ctx context.Context) error {
 // incarnation tells a service from a later one of the same id: a request is
 // kept for those that take up its mailbox, and for no others.
 type incarnation struct {
-	mailbox   string // of a service of ours; "" of another
-	pid       int
-	start     uint64
+	mailbox   string    // of a service of ours; "" of another client
+	since     time.Time // when it came into its state
 	suspended bool
 }
 
 func incarnationOf(p ipcmgr.Peer) incarnation {
-	return incarnation{p.Attrs[AttrMailbox], p.PID, p.Start, p.State == ipcmgr.Suspended}
+	return incarnation{p.Attrs[AttrMailbox], p.Since, p.State == ipcmgr.Suspended}
 }
 
 // lostWith says why the call can no longer be answered, with the peers as they
@@ -236,8 +235,8 @@ func (p *call) lostWith(known map[string]ipcmgr.Peer, now time.Time, redelivers 
 	}
 	is, was := incarnationOf(peer), p.base
 	another := was.mailbox != "" && is.mailbox != was.mailbox
-	if was.mailbox == "" { // a process that takes up a mailbox is seen suspended before
-		another = (is.pid != was.pid || is.start != was.start) && !was.suspended && !is.suspended
+	if was.mailbox == "" { // who takes up a mailbox is seen suspended before
+		another = !is.since.Equal(was.since) && !was.suspended && !is.suspended
 	}
 	switch {
 	case peer.Overdue(now):

@@ -33,6 +33,9 @@ func makeBell(path string) error {
 func openFIFO(path string) (int, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
+		if info, statErr := os.Lstat(path); statErr == nil && info.Mode().Type() != fs.ModeNamedPipe {
+			return -1, notBell(path)
+		}
 		return -1, wrap(path, &fs.PathError{Op: "open", Path: path, Err: err})
 	}
 	var st unix.Stat_t

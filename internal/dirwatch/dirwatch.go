@@ -17,9 +17,10 @@ import (
 	"sync"
 )
 
-// Watcher watches one directory for one receiver.
+// Watcher watches one directory, or one name in it, for one receiver.
 type Watcher struct {
-	path    string
+	path    string // of the directory
+	name    string // "" = all in it
 	events  chan struct{}
 	poll    *poll // nil where the system tells
 	closing sync.Once
@@ -38,11 +39,18 @@ const PollVariable = "IPCMGR_POLL"
 // directory every 100 ms, and notice, if not nil, is told why, once, before
 // Watch returns.
 func Watch(path string, notice func(error)) (*Watcher, error) {
+	return WatchName(path, "", notice)
+}
+
+// WatchName is Watch for one name in the directory, which need not stand there.
+// What happens to others costs little: where hundreds share a directory and each
+// cares for a name of its own, all would look at each change of all.
+func WatchName(path, name string, notice func(error)) (*Watcher, error) {
 	path, err := resolve(path)
 	if err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
-	w := &Watcher{path: path, events: make(chan struct{}, 1)}
+	w := &Watcher{path: path, name: name, events: make(chan struct{}, 1)}
 	if os.Getenv(PollVariable) == "1" {
 		err = fmt.Errorf("the environment variable %s asks for it", PollVariable)
 	} else {
@@ -57,9 +65,9 @@ func Watch(path string, notice func(error)) (*Watcher, error) {
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("watch %s: not a directory", path)
 	}
-	w.poll = startPoll(path, w.hint)
+	w.poll = startPoll(path, name, w.hint)
 	if notice != nil {
-		notice(fmt.Errorf("%s is looked at every %v, not watched: %w", path, lookEvery, err))
+		notice(fmt.Errorf("%s is looked at every %v, not watched: %w", filepath.Join(path, name), lookEvery, err))
 	}
 	return w, nil
 }

@@ -111,6 +111,35 @@ func TestEvents(t *testing.T) {
 	})
 }
 
+// Who watches one name is told of that, of the directory's end, and of nothing
+// else.
+func TestOneName(t *testing.T) {
+	both(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "dir")
+		require.NoError(t, os.Mkdir(dir, 0o700))
+		mine, err := WatchName(dir, "mine", nil)
+		require.NoError(t, err)
+		defer mine.Close()
+		all := watch(t, dir)
+		for range 3 {
+			for i := range 20 {
+				write(t, filepath.Join(dir, fmt.Sprint("other", i)))
+				told(t, all)
+			}
+			require.Empty(t, mine.Events())
+			write(t, filepath.Join(dir, "mine"))
+			told(t, mine)
+			require.NoError(t, os.Remove(filepath.Join(dir, "mine")))
+			told(t, mine)
+			told(t, all)
+		}
+		write(t, filepath.Join(dir, "mine"))
+		told(t, mine)
+		require.NoError(t, os.RemoveAll(dir))
+		told(t, mine)
+	})
+}
+
 // Every change is followed by an event, however many share one.
 func TestNoChangeIsMissed(t *testing.T) {
 	both(t, func(t *testing.T) {

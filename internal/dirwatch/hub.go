@@ -146,7 +146,7 @@ func (h *hub) changed(e fsnotify.Event) {
 	h.table.Lock()
 	defer h.table.Unlock()
 	if d := h.dirs[filepath.Dir(e.Name)]; d != nil {
-		d.hint()
+		d.hintOf(filepath.Base(e.Name))
 	}
 	d := h.dirs[e.Name]
 	if d == nil {
@@ -173,5 +173,14 @@ func (h *hub) all() {
 func (d *dir) hint() {
 	for _, w := range d.watchers {
 		w.hint()
+	}
+}
+
+// hintOf is hint for those who care for a name.
+func (d *dir) hintOf(name string) {
+	for _, w := range d.watchers {
+		if w.name == "" || w.name == name {
+			w.hint()
+		}
 	}
 }

@@ -3,6 +3,7 @@ package dirwatch
 import (
 	"hash/maphash"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -14,22 +15,29 @@ const lookEvery = 100 * time.Millisecond
 // that was changed less than that ago may change again under the same time.
 const coarse = 3 * time.Second
 
-// poll looks at one directory in turn.
+// poll looks at one directory, or one name in it, in turn.
 type poll struct {
+	look  func(last sight) sight
 	quit  chan struct{}
 	ended chan struct{}
 	once  sync.Once
 }
 
-// startPoll calls changed whenever the directory is found different. The first
-// look has been taken when it returns.
-func startPoll(path string, changed func()) *poll {
+// startPoll calls changed whenever the directory, or the name in it unless that
+// is "", is found different. The first look has been taken when it returns.
+func startPoll(path, name string, changed func()) *poll {
 	p := &poll{quit: make(chan struct{}), ended: make(chan struct{})}
-	go p.run(path, look(path, sight{}), changed)
+	if name == "" {
+		p.look = func(last sight) sight { return look(path, last) }
+	} else {
+		path = filepath.Join(path, name)
+		p.look = func(sight) sight { return lookAtOne(path) }
+	}
+	go p.run(p.look(sight{}), changed)
 	return p
 }
 
-func (p *poll) run(path string, seen sight, changed func()) {
+func (p *poll) run(seen sight, changed func()) {
 	defer close(p.ended)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -39,7 +47,7 @@ func (p *poll) run(path string, seen sight, changed func()) {
 			return
 		case <-tick.C:
 		}
-		now := look(path, seen)
+		now := p.look(seen)
 		if !now.same(seen) {
 			changed()
 		}
@@ -84,6 +92,12 @@ func look(path string, last sight) sight {
 		now.names += maphash.String(seed, name)
 	}
 	return now
+}
+
+// lookAtOne takes a sight of one file, whatever it is.
+func lookAtOne(path string) sight {
+	info, _ := os.Lstat(path) // none, or one that cannot be seen
+	return sight{info: info}
 }
 
 var seed = maphash.MakeSeed()

@@ -70,7 +70,11 @@ const (
 // made anew.
 func Make(box string) error {
 	counts := filepath.Join(box, countsFile)
-	if !sound(counts) {
+	ok, err := sound(counts)
+	if err != nil {
+		return fmt.Errorf("make gate of %s: %w", box, err)
+	}
+	if !ok {
 		if err := remove(counts); err != nil {
 			return err
 		}
@@ -92,14 +96,18 @@ func Make(box string) error {
 	return nil
 }
 
-// sound says whether the file holds the words of a gate.
-func sound(path string) bool {
+// sound says whether the file holds the words of a gate. That it cannot be told
+// now is an error: what others have in use must not be made anew.
+func sound(path string) (bool, error) {
 	w, err := words.Open(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer w.Close()
-	return w.Len() == wordCount
+	return w.Len() == wordCount, nil
 }
 
 // hang makes a bell unless there is one.
@@ -107,6 +115,9 @@ func hang(path string) error {
 	b, err := bell.Open(path)
 	if err == nil {
 		return b.Close()
+	}
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid) {
+		return err
 	}
 	if err := remove(path); err != nil {
 		return err

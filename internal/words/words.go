@@ -46,6 +46,11 @@ func Create(path string, n int) error {
 func open(path string) (f *os.File, n int, err error) {
 	f, err = os.OpenFile(path, os.O_RDWR|safely, 0)
 	if err != nil {
+		// What cannot be opened for what it is, is something else; what cannot
+		// be opened for want of descriptors, say, is not.
+		if info, statErr := os.Lstat(path); statErr == nil && !info.Mode().IsRegular() {
+			err = fmt.Errorf("%s is %v: %w", path, info.Mode(), fs.ErrInvalid)
+		}
 		return nil, 0, fmt.Errorf("words: %w", err)
 	}
 	info, err := f.Stat()

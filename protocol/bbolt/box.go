@@ -2,6 +2,7 @@ package bbolt
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -74,22 +75,26 @@ func mendBox(box string) (lost bool, err error) {
 	}
 	for name, room := range locks {
 		path := filepath.Join(box, name)
-		if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		info, err := os.Lstat(path)
+		if err == nil && info.Mode().IsRegular() {
 			continue
 		}
-		if err := remake(path, func() error { return makeLock(path, room) }); err != nil {
+		if err == nil {
+			err = fmt.Errorf("%s is %v: %w", path, info.Mode(), fs.ErrInvalid)
+		}
+		if err := remake(path, err, func() error { return makeLock(path, room) }); err != nil {
 			return false, err
 		}
 	}
 	call := filepath.Join(box, callName)
 	if b, err := bell.Open(call); err == nil {
 		b.Close()
-	} else if err := remake(call, func() error { return bell.Make(call) }); err != nil {
+	} else if err := remake(call, err, func() error { return bell.Make(call) }); err != nil {
 		return false, err
 	}
 	if w, err := openMarks(box); err == nil {
 		w.Close()
-	} else if err := remake(filepath.Join(box, marksName), func() error { return makeMarks(box) }); err != nil {
+	} else if err := remake(filepath.Join(box, marksName), err, func() error { return makeMarks(box) }); err != nil {
 		return false, err
 	} else {
 		lost = true
@@ -97,8 +102,13 @@ func mendBox(box string) (lost bool, err error) {
 	return lost, gate.Make(box)
 }
 
-// remake makes a thing in the place of what may be there.
-func remake(path string, do func() error) error {
+// remake makes a thing in the place of what may be there, if that is missing or
+// something else. Any other reason not to be able to open it may pass, and
+// others may be using it.
+func remake(path string, why error, do func() error) error {
+	if !errors.Is(why, fs.ErrNotExist) && !errors.Is(why, fs.ErrInvalid) {
+		return why
+	}
 	if err := os.RemoveAll(path); err != nil {
 		return err
 	}

@@ -3,11 +3,11 @@ package bbolt
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"syscall"
 	"time"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -36,10 +36,14 @@ func options(durable bool) *bolt.Options {
 // open opens the file, which the caller holds. One that is damaged or missing
 // is replaced first.
 func (f *file) open() error {
-	db, err := openDB(filepath.Join(f.box, messagesName), f.durable)
+	path := filepath.Join(f.box, messagesName)
+	db, err := openDB(path, f.durable)
+	if errors.Is(err, berrors.ErrInvalid) {
+		db, err = openDB(path, f.durable) // bolt says this of a read that failed, too
+	}
 	if errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist) && f.there() {
 		if err = f.replace(err); err == nil {
-			db, err = openDB(filepath.Join(f.box, messagesName), f.durable)
+			db, err = openDB(path, f.durable)
 		}
 	}
 	if err != nil && !f.there() {
@@ -59,7 +63,7 @@ func openDB(path string, durable bool) (db *bolt.DB, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if !info.Mode().IsRegular() || info.Size() == 0 {
+		if !info.Mode().IsRegular() || info.Size() < 2*int64(os.Getpagesize()) {
 			return nil, fmt.Errorf("%w: %v of %d bytes", errDamaged, info.Mode(), info.Size())
 		}
 		file, err = os.OpenFile(path, flag&^os.O_CREATE|safely, mode)
@@ -68,7 +72,10 @@ func openDB(path string, durable bool) (db *bolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			file.Close() // what bolt had of it is out of reach
+			// What bolt had of it is out of reach: its map, which would keep the
+			// lock when the descriptor is closed.
+			unlock(file)
+			file.Close()
 			db, err = nil, fmt.Errorf("%w: %v", errDamaged, r)
 		}
 	}()
@@ -78,14 +85,25 @@ func openDB(path string, durable bool) (db *bolt.DB, err error) {
 
 // damaged tells what is wrong with a file from what is wrong with the system.
 func damaged(err error) error {
-	var no syscall.Errno
 	switch {
-	case err == nil, errors.Is(err, errDamaged), errors.As(err, &no):
-		return err
 	case errors.Is(err, berrors.ErrTimeout):
 		return fmt.Errorf("another program has the mailbox's file open: %w", err)
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
+		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	return fmt.Errorf("%w: %w", errDamaged, err)
+	return err
+}
+
+// readable says why a file cannot be read from one end to the other, or nil. To
+// bolt a disk that fails looks like a file that is damaged.
+func readable(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|safely, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(io.Discard, f)
+	return err
 }
 
 // shut closes the file and keeps it held. An error would say that closing a

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
 
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 	"github.com/ipcmgr/ipcmgr/protocol"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -77,6 +79,38 @@ func TestFullDisk(t *testing.T) {
 			c := start(t, "cramped", t.TempDir(), fmt.Sprint(durable))
 			require.Contains(t, c.says(), "failed well")
 			c.wait()
+		})
+	}
+}
+
+func init() { roles["fill"] = fill }
+
+// fill lives on a small disk: DIRECTORY SYNC.
+func fill(args []string) error {
+	if err := trial.MountSmallDisk(args[0], 2<<20); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	st, err := Protocol{}.Spawn(ctx, filepath.Join(args[0], "s"), protocol.Settings{MaxFrame: 1 << 20, Sync: args[1] == "true"})
+	if err != nil {
+		return err
+	}
+	if err := trial.Fill(ctx, st, args[0], os.Stdout); err != nil {
+		return err
+	}
+	return st.Unspawn(ctx)
+}
+
+// A disk that is really full, of messages and of what strangers put there.
+func TestSmallDisk(t *testing.T) {
+	for _, durable := range []bool{false, true} {
+		t.Run(fmt.Sprintf("sync=%v", durable), func(t *testing.T) {
+			cmd := exec.Command(os.Args[0], t.TempDir(), fmt.Sprint(durable))
+			cmd.Env = append(os.Environ(), roleVar+"=fill")
+			trial.OnSmallDisk(cmd)
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, string(out))
+			t.Logf("%s", out)
 		})
 	}
 }

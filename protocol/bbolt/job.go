@@ -121,7 +121,7 @@ func (f *file) pass() {
 func (f *file) commit(batch []*job) {
 	err := f.transact(batch)
 	if errors.Is(err, errDamaged) {
-		f.repair(err)
+		err = f.repair(err)
 	}
 	if err == nil {
 		return

@@ -2,7 +2,6 @@ package bbolt
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -56,7 +55,7 @@ func sound(db *bolt.DB) error {
 			todo, err = p.references(todo)
 		}
 		if err != nil {
-			return fmt.Errorf("%w: page %d: %w", errDamaged, id, err)
+			return fmt.Errorf("page %d: %w", id, err)
 		}
 	}
 	return nil
@@ -71,8 +70,8 @@ type reader struct {
 }
 
 var (
-	errBeyond  = errors.New("it reaches beyond its end")
-	errNotTree = errors.New("it is neither a branch nor a leaf")
+	errBeyond  = fmt.Errorf("%w: it reaches beyond its end", errDamaged)
+	errNotTree = fmt.Errorf("%w: it is neither a branch nor a leaf", errDamaged)
 )
 
 // page reads a page with those that belong to it; it is valid until the next.

@@ -142,6 +142,7 @@ func (r *reel) run() {
 	left := r.fetch(bo, 4)
 	require.NoError(r.t, bo.Leave(r.t.Context(), protocol.Departure{Suspend: true, Back: left[2:]}))
 	r.now.state, r.now.back, r.now.line = protocol.Suspended, texts(left[2:]), texts(left[2:])
+	r.now.fetched = r.now.back // the others count as if they never were
 	r.shoot()
 	r.send(al, 10, next(2)...)
 	bo = r.connect("bo")

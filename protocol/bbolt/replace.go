@@ -86,23 +86,28 @@ func (f *file) shrink() {
 	}
 }
 
-// repair replaces a file that proved to be damaged while it was open.
-func (f *file) repair(cause error) {
+// repair replaces a file that proved to be damaged while it was open. It returns
+// the cause; another error if the file stays as it is.
+func (f *file) repair(cause error) error {
 	if f.db != nil {
 		f.shut()
 	}
-	err := f.replace(cause)
-	if err == nil {
-		err = f.open()
+	if err := f.replace(cause); err != nil {
+		return fmt.Errorf("%v: it stays as it is: %w", cause, err)
 	}
-	if err != nil {
+	if err := f.open(); err != nil {
 		f.notice(err)
 	}
+	return cause
 }
 
 // replace sets a damaged file aside, for a person to look at, and puts an empty
-// one in its place that goes on numbering where the old one was.
+// one in its place that goes on numbering where the old one was. One that cannot
+// be read is left: it may be when the disk works again.
 func (f *file) replace(cause error) error {
+	if err := readable(filepath.Join(f.box, messagesName)); err != nil && !errors.Is(err, fs.ErrNotExist) && f.regular() {
+		return err
+	}
 	err := f.setAside(cause)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, corrupt.ErrFull) {
 		return errors.Join(cause, err)
@@ -141,6 +146,11 @@ func (f *file) inspectOpen() (err error) {
 		}
 	}()
 	return sound(f.db)
+}
+
+func (f *file) regular() bool {
+	info, err := os.Lstat(filepath.Join(f.box, messagesName))
+	return err == nil && info.Mode().IsRegular()
 }
 
 func (f *file) setAside(cause error) error {

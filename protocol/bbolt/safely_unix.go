@@ -2,7 +2,14 @@
 
 package bbolt
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // safely: no symbolic link is followed, and a FIFO does not make open hang.
 const safely = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+
+// unlock drops the lock that bolt has put on a file.
+func unlock(f *os.File) { _ = unix.Flock(int(f.Fd()), unix.LOCK_UN) }

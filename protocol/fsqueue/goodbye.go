@@ -90,7 +90,11 @@ func (m *mailbox) suspend(d protocol.Departure) error {
 			back[s.letter.name] = append(back[s.letter.name], s.index)
 		}
 	}
-	if err := m.shelf.ledger.suspend(back); err != nil {
+	read := map[string]*record{}
+	for name, l := range m.shelf.known {
+		read[name] = l.old
+	}
+	if err := m.shelf.ledger.suspend(back, read); err != nil {
 		return err
 	}
 	m.gate.Suspend(d.Until)

@@ -197,12 +197,18 @@ func (l *ledger) forget(name string) {
 	delete(l.records, name)
 }
 
-// suspend leaves on record only what is put back, and what is acknowledged.
-func (l *ledger) suspend(back map[string][]int) error {
+// suspend leaves on record what is put back, what is acknowledged, and what an
+// earlier holder had in hand: read has what was on record about each file when
+// this holder read it, and about those that it never read nothing has changed.
+func (l *ledger) suspend(back map[string][]int, read map[string]*record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, r := range l.records {
+	for name, before := range read {
+		r := l.of(name)
 		r.handed, r.back = 0, nil
+		if before != nil {
+			r.handed, r.back = before.handed, before.back
+		}
 	}
 	for name, messages := range back {
 		r := l.of(name)

@@ -46,12 +46,29 @@ func TestLedgerTellsALaterHolder(t *testing.T) {
 		require.Equal(t, &record{handed: 1}, l.find(one))
 		require.Equal(t, &record{handed: 6, acked: map[int]bool{0: true, 2: true}}, l.find(ten))
 	}
-	require.NoError(t, l.suspend(map[string][]int{one: {0}}))
+	require.NoError(t, l.suspend(map[string][]int{one: {0}}, map[string]*record{one: nil, ten: nil}))
 	l = ledgerIn(t, dir, always)
 	require.Equal(t, &record{back: map[int]bool{0: true}}, l.find(one))
 	require.Equal(t, &record{acked: map[int]bool{0: true, 2: true}}, l.find(ten))
 	l = ledgerIn(t, dir, func(name string) bool { return name == one })
 	require.Nil(t, l.find(ten))
+}
+
+// A holder that suspends without having read a file has changed nothing about
+// it; of one that it has read it leaves what was known before.
+func TestSuspendingKeepsWhatAnEarlierHolderHadInHand(t *testing.T) {
+	dir := t.TempDir()
+	unread := labelName(senderOf("al"), place{1, 1}, 1, 5, true)
+	read := labelName(senderOf("al"), place{1, 2}, 10, 50, false)
+	l := ledgerIn(t, dir, always)
+	require.NoError(t, l.handed([]*letter{{label: label{name: unread}, taken: 1}, {label: label{name: read}, taken: 4}}))
+	l = ledgerIn(t, dir, always)
+	before := l.find(read)
+	require.NoError(t, l.handed([]*letter{{label: label{name: read}, taken: 6}}))
+	require.NoError(t, l.suspend(nil, map[string]*record{read: before}))
+	l = ledgerIn(t, dir, always)
+	require.Equal(t, &record{handed: 1}, l.find(unread))
+	require.Equal(t, &record{handed: 4}, l.find(read))
 }
 
 func TestTornAndForgedLinesMeanNothing(t *testing.T) {
@@ -101,7 +118,7 @@ func TestRewriteThatIsUnsyncedIsWhatCounts(t *testing.T) {
 	require.NoError(t, l.acked(name, []int{1}))
 	broken := errors.New("broken")
 	fsys.SetHook(diskfault.Nth(1, diskfault.SyncDir, broken))
-	require.ErrorIs(t, l.suspend(nil), broken)
+	require.ErrorIs(t, l.suspend(nil, nil), broken)
 	fsys.SetHook(nil)
 	require.NoError(t, l.acked(name, []int{2}))
 	require.Equal(t, map[int]bool{1: true, 2: true}, onRecord(t, dir)[name].acked)

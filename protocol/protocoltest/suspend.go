@@ -19,6 +19,9 @@ func suspending(t *testing.T, h Harness) {
 	h.run(t, "KeepsAndAccepts", suspendKeepsAndAccepts)
 	h.run(t, "PutsBack", suspendPutsBack)
 	h.run(t, "PutsBackAgain", suspendPutsBackAgain)
+	if h.Protocol.Features().Redelivers {
+		h.run(t, "KeepsMarks", suspendKeepsMarks)
+	}
 	h.run(t, "Elsewhere", suspendElsewhere)
 	h.run(t, "Deadline", suspendDeadline)
 	h.run(t, "Overdue", suspendOverdue)
@@ -73,6 +76,29 @@ func suspendPutsBack(s *scene) {
 	}
 	b.ack(ds)
 	b.empty()
+}
+
+// What a killed holder had in hand is marked for whoever gets it, however many
+// hold the mailbox between without fetching it.
+func suspendKeepsMarks(s *scene) {
+	a, b := s.connect("a", protocol.New), s.player("b", protocol.New)
+	a.send("b", 0, 6)
+	b.do(order{Op: "fetch", Count: 3, Wait: true})
+	b.kill()
+	s.state(s.store, "b", protocol.Crashed)
+	again := s.connect("b", protocol.Reconnect)
+	again.suspend()
+	again = s.connect("b", protocol.Reconnect)
+	ds := again.fetch(1)
+	s.must(again.Leave(s.ctx, protocol.Departure{Suspend: true, Back: ds}), "suspend")
+	again = s.connect("b", protocol.Reconnect)
+	ds = again.fetch(6)
+	all, marked := seqs(again.read(ds))
+	if !slices.Equal(all, span(0, 5)) || len(marked) < 3 || !slices.Equal(marked, all[:len(marked)]) {
+		s.Fatalf("fetched %v, marked %v; 0, 1 and 2 were in the hand of who was killed", all, marked)
+	}
+	again.ack(ds)
+	again.empty()
 }
 
 // Putting back works over and over, and in the order that the client gives.

@@ -116,6 +116,14 @@ func (c *conn) copy() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "unixsocket"), nil
 }
 
+// ended says whether the other side has closed the connection, as its end does
+// to it. What it wrote before may still be unread here.
+func (c *conn) ended() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.closed || polled(c.fd, 0)
+}
+
 // writable says whether a write would not wait, if only to fail.
 func writable(fd int) bool { return polled(fd, unix.POLLOUT) }
 

@@ -138,6 +138,9 @@ func (m *Mailbox) room(ctx context.Context, l *link, wait bool) error {
 		return nil
 	}
 	err := l.visitor.Admit(ctx, m.msgLimit, m.byteLimit, false)
+	if err == protocol.ErrFull && l.conn != nil && l.conn.ended() {
+		return errBroken // the gate of a crashed peer stays as full as it was
+	}
 	if err != protocol.ErrFull || !wait {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,7 @@ type Mailbox struct {
 	keeper  *gate.Keeper
 	lobby   *gate.Lobby
 	poller  *poller
-	watcher *dirwatch.Watcher // of the route
+	watcher *dirwatch.Watcher // of the socket's path
 
 	frameLimit, msgLimit, byteLimit int
 
@@ -142,7 +143,7 @@ func (m *Mailbox) setup(e *roster.Entry) (err error) {
 	if err := clearStale(path); err != nil {
 		return err
 	}
-	if m.watcher, err = dirwatch.Watch(m.store.Route(), m.notice); err != nil {
+	if m.watcher, err = dirwatch.WatchName(m.store.Route(), filepath.Base(path), m.notice); err != nil {
 		return err
 	}
 	if m.listener, err = listen(path); err != nil {

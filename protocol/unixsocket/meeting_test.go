@@ -102,6 +102,25 @@ func TestPeerThatRestartsIsReachedAgain(t *testing.T) {
 	}
 }
 
+// A client that crashed with a full mailbox is crashed, not full: the count at
+// its gate does not outlive it.
+func TestCrashedWhileFullIsCrashed(t *testing.T) {
+	s := spawned(t, func(set *protocol.Settings) { set.MaxPending = 1 })
+	a, _ := joined(t, s, "a")
+	other, err := Protocol{}.Open(within(t), s.Route())
+	require.NoError(t, err)
+	_, err = other.Connect(within(t), options("b", protocol.New, nil))
+	require.NoError(t, err)
+	frames := []protocol.Frame{{ID: []byte("1"), Data: []byte("x")}}
+	_, err = a.Deliver(within(t), "b", frames, false)
+	require.NoError(t, err)
+	_, err = a.Deliver(within(t), "b", frames, false)
+	require.ErrorIs(t, err, protocol.ErrFull)
+	require.NoError(t, other.Close())
+	_, err = a.Deliver(within(t), "b", frames, false)
+	require.ErrorIs(t, err, protocol.ErrPeerCrashed)
+}
+
 // A message outlives its sender: its hello is read when the sender has left, or
 // when another holds its name.
 func TestSenderThatIsGoneIsStillHeard(t *testing.T) {

@@ -1,0 +1,99 @@
+//go:build linux && strace
+
+package bbolt
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipcmgr/ipcmgr/internal/trial"
+	"github.com/ipcmgr/ipcmgr/protocol"
+	"github.com/stretchr/testify/require"
+)
+
+func init() { roles["live"] = live }
+
+// live is a life of a store with Sync: ROUTE.
+func live(args []string) error {
+	runtime.LockOSThread() // strace counts the calls of a thread
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return trial.Live(ctx, func() (protocol.Store, error) {
+		return Protocol{}.Spawn(ctx, args[0], protocol.Settings{MaxFrame: 1 << 20, Sync: true})
+	}, os.Stdout)
+}
+
+// traced lives in a process under strace.
+func traced(t *testing.T, route string, options ...string) (journal string, trace []string, err error) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], route)
+	cmd.Env = append(os.Environ(), roleVar+"=live", "GOMAXPROCS=1")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	trace, err = trial.Strace(cmd, options...)
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, errs.String())
+	}
+	return out.String(), trace, err
+}
+
+// Each system call is made to fail in turn. What a real process was told is
+// true, and the next one finds a store that works.
+func TestStraceEachSystemCallFails(t *testing.T) {
+	faults, hits := 0, 0
+	for call, errno := range map[string]string{
+		"openat": "EMFILE", "write": "ENOSPC", "pwrite64": "ENOSPC", "fdatasync": "EIO", "fsync": "EIO", "renameat": "EDQUOT",
+		"unlinkat": "EIO", "mkdirat": "ENOSPC", "ftruncate": "ENOSPC", "fchmod": "EIO", "newfstatat": "EIO", "fstat": "EIO",
+		"pread64": "EIO", "close": "EINTR", "flock": "ENOLCK", "linkat": "EIO", "mknodat": "ENOSPC",
+	} {
+		for when := 1; when < 100; when += 1 + when/8 {
+			route := filepath.Join(t.TempDir(), "s")
+			journal, trace, err := traced(t, route, "-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, errno, when))
+			faults++
+			if !slices.ContainsFunc(trace, func(line string) bool { return strings.HasSuffix(line, "(INJECTED)") }) {
+				require.NoError(t, err)
+				break
+			}
+			hits++
+			st, openErr := Protocol{}.Open(t.Context(), route)
+			if openErr != nil {
+				require.Zero(t, trial.Accepted(journal), "%s %s at %d: %v, %v", call, errno, when, err, openErr)
+				continue
+			}
+			require.NoError(t, trial.Judge(t.Context(), st, journal), "%s %s at %d: %v\n%s", call, errno, when, err, journal)
+			require.NoError(t, st.Close())
+		}
+	}
+	t.Logf("%d runs, %d with a fault", faults, hits)
+}
+
+// With Sync the pages are on disk before the one that makes them count, and that
+// before Deliver returns.
+func TestStraceSyncs(t *testing.T) {
+	_, trace, err := traced(t, filepath.Join(t.TempDir(), "s"), "-e", "trace=write,pwrite64,fdatasync")
+	require.NoError(t, err)
+	line := func(call string) string { return `\n` + call + `[^\n]*` }
+	const file = `\d+</[^>]*/bo/messages>`
+	text := "\n" + strings.Join(trace, "\n")
+	found := regexp.MustCompile(line(`write\(\d+<[^>]*>, "\+message 1\\n"`) + `((?s).*?)` + line(`write\(\d+<[^>]*>, "=message 1\\n"`)).FindStringSubmatch(text)
+	require.NotNil(t, found, text)
+	var calls []string
+	for _, call := range strings.Split(strings.TrimSpace(found[1]), "\n") {
+		if regexp.MustCompile(`^\w+\(` + file).MatchString(call) {
+			name, _, _ := strings.Cut(call, "(")
+			calls = append(calls, name)
+		}
+	}
+	require.Regexp(t, `^(pwrite64 )+fdatasync pwrite64 fdatasync $`, strings.Join(calls, " ")+" ", found[1])
+}
