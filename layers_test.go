@@ -41,6 +41,10 @@ func allowed(pkg, used string) bool {
 			return "room"
 		case path == "protocol/all", path == "serializer/all":
 			return "all"
+		case path == "proc":
+			return "proc"
+		case path == "service":
+			return "service"
 		case strings.HasSuffix(path, "test"):
 			return "suite"
 		case strings.HasPrefix(path, "protocol/"):
@@ -64,6 +68,10 @@ func allowed(pkg, used string) bool {
 		return to == "room" || used == "serializer" || strings.HasPrefix(used, "serializer/internal/")
 	case "root":
 		return to == "contract" || used == "internal/process"
+	case "proc":
+		return to == "root" || to == "room"
+	case "service":
+		return to == "root" || to == "room" || to == "proc"
 	case "all":
 		return to == "protocol" || to == "serializer"
 	case "suite":

@@ -35,7 +35,7 @@ const (
 //
 // f's context ends at SIGTERM or SIGINT, and with ErrOrphaned when the parent
 // has ended. A second signal ends the process at once, and so do five
-// seconds without a parent.
+// seconds without a parent. The end of an orphan is that of its process group.
 //
 // Without a parent, as a person may start it, the store is that of
 // the environment, and the id that of EnvClient.

@@ -1,9 +1,13 @@
+//go:build unix
+
 package proc_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os/exec"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -176,7 +180,7 @@ func TestNotAChild(t *testing.T) {
 	run(echo.Cmd(), "IPCMGR_CLIENT is not set")
 	cmd := echo.Cmd()
 	cmd.Env = append(cmd.Env, "IPCMGR_FUNC=unheard-of")
-	run(cmd, `no function is registered as "unheard-of" before Init; there are: breeder, chatty, deaf, echo`)
+	run(cmd, `no function is registered as "unheard-of" before Init; there are: breeder, chatty, deaf, double`)
 	for _, pipe := range []string{"0:1", "9:1", "x", "1", "-1:5"} {
 		cmd := echo.Cmd()
 		cmd.Env = append(cmd.Env, "IPCMGR_CLIENT=kid", "IPCMGR_PARENT="+pipe)
@@ -186,4 +190,32 @@ func TestNotAChild(t *testing.T) {
 
 func TestRegisterTwice(t *testing.T) {
 	require.Panics(t, func() { proc.Register("echo", doEcho) })
+}
+
+func TestChildOutput(t *testing.T) {
+	st := spawn(t, "fsqueue+json")
+	ctx := testContext(t)
+	var told bytes.Buffer
+	lines := proc.LinesTo(&told) // one for both: they take turns
+	for _, id := range []string{"a", "b"} {
+		cmd := chatty.Cmd()
+		var own bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &own, &own
+		child, err := proc.Start(ctx, st, id, cmd, lines)
+		require.NoError(t, err)
+		require.NoError(t, child.Wait(ctx))
+		require.Equal(t, "one\ntwo\nno newline", own.String(), "in the order in which it was written")
+	}
+	require.Equal(t, "a: one\na: two\na: no newline\nb: one\nb: two\nb: no newline\n", told.String())
+
+	var mu sync.Mutex
+	var got []string
+	child, err := chatty.Start(ctx, st, "c", proc.Lines(func(id, line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, id+" "+line)
+	}))
+	require.NoError(t, err)
+	require.NoError(t, child.Wait(ctx))
+	require.ElementsMatch(t, []string{"c one", "c two", "c no newline"}, got)
 }

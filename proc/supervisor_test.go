@@ -1,12 +1,10 @@
+//go:build unix
+
 package proc_test
 
 import (
-	"bytes"
-	"context"
 	"os/exec"
 	"slices"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -16,34 +14,6 @@ import (
 	"github.com/ipcmgr/ipcmgr"
 	"github.com/ipcmgr/ipcmgr/proc"
 )
-
-func TestChildOutput(t *testing.T) {
-	st := spawn(t, "fsqueue+json")
-	ctx := testContext(t)
-	var told bytes.Buffer
-	lines := proc.LinesTo(&told) // one for both: they take turns
-	for _, id := range []string{"a", "b"} {
-		cmd := chatty.Cmd()
-		var own bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &own, &own
-		child, err := proc.Start(ctx, st, id, cmd, lines)
-		require.NoError(t, err)
-		require.NoError(t, child.Wait(ctx))
-		require.Equal(t, "one\ntwo\nno newline", own.String(), "in the order in which it was written")
-	}
-	require.Equal(t, "a: one\na: two\na: no newline\nb: one\nb: two\nb: no newline\n", told.String())
-
-	var mu sync.Mutex
-	var got []string
-	child, err := chatty.Start(ctx, st, "c", proc.Lines(func(id, line string) {
-		mu.Lock()
-		defer mu.Unlock()
-		got = append(got, id+" "+line)
-	}))
-	require.NoError(t, err)
-	require.NoError(t, child.Wait(ctx))
-	require.ElementsMatch(t, []string{"c one", "c two", "c no newline"}, got)
-}
 
 // Workers that are killed come back with their mailboxes, and every message
 // is answered.
@@ -89,18 +59,26 @@ func TestSuperviseKilledWorkers(t *testing.T) {
 						require.ErrorContains(t, e.Err, "ended: ")
 					}
 				}
-				require.Equal(t, 3, restarts)
+				require.Equal(t, 3, restarts, events)
 			})
 		}
 	}
 }
 
-// kill kills the process that holds the id, not what stands around it.
+// kill kills the process that holds the id, not what stands around it, and
+// returns when that is seen.
 func kill(t testing.TB, st *ipcmgr.Store, id string) {
-	require.NoError(t, st.WaitPeer(testContext(t), id))
-	p, err := st.Peer(testContext(t), id)
+	ctx := testContext(t)
+	require.NoError(t, st.WaitPeer(ctx, id))
+	victim, err := st.Peer(ctx, id)
 	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(p.PID, syscall.SIGKILL))
+	require.NoError(t, syscall.Kill(victim.PID, syscall.SIGKILL))
+	for p, err := range st.Watch(ctx) {
+		require.NoError(t, err)
+		if p.ID == id && (p.PID != victim.PID || p.State != ipcmgr.Active) {
+			return
+		}
+	}
 }
 
 func TestSupervisorGivesUpOnAWorkerThatCannotWork(t *testing.T) {
@@ -132,58 +110,5 @@ func TestSuperviseAfterAKilledParent(t *testing.T) {
 		require.NoError(t, sup.Ready(ctx))
 		require.NoError(t, sup.Stop(ctx))
 		require.Error(t, before.Wait(ctx))
-	}
-}
-
-// From a crash to the replacement's being ready, and from a parent's SIGKILL
-// to the end of its children.
-func BenchmarkRestart(b *testing.B) {
-	for _, kind := range []string{"fsqueue+json", "unixsocket+json", "bbolt+json"} {
-		b.Run(strings.TrimSuffix(kind, "+json"), func(b *testing.B) {
-			st := spawn(b, kind)
-			ctx := b.Context()
-			sup, err := proc.Supervise(ctx, st, proc.Strategy{Restarts: 1 << 30, MaxBackoff: time.Nanosecond}, proc.Spec{ID: "w", Cmd: echo.Cmd})
-			require.NoError(b, err)
-			require.NoError(b, sup.Ready(ctx))
-			ready := make(chan struct{})
-			go func() {
-				for e := range sup.Events(ctx) {
-					if e.What == proc.Ready {
-						ready <- struct{}{}
-					}
-				}
-			}()
-			<-ready
-			for b.Loop() {
-				kill(b, st, "w")
-				<-ready
-			}
-			b.StopTimer()
-			require.NoError(b, sup.Stop(context.Background()))
-		})
-	}
-}
-
-func BenchmarkKilledParent(b *testing.B) {
-	for _, kind := range []string{"fsqueue+json", "unixsocket+json", "bbolt+json"} {
-		b.Run(strings.TrimSuffix(kind, "+json"), func(b *testing.B) {
-			st := spawn(b, kind)
-			ctx := testContext(b)
-			for b.Loop() {
-				b.StopTimer()
-				alive := newPipeEnd(b)
-				cmd := family.Cmd()
-				alive.giveTo(cmd)
-				parent, err := proc.Start(ctx, st, "parent", cmd)
-				require.NoError(b, err)
-				require.NoError(b, st.WaitPeer(ctx, "parent", "parent-child", "parent-wrapped"))
-				b.StartTimer()
-				require.NoError(b, syscall.Kill(parent.PID(), syscall.SIGKILL))
-				alive.wait(b)
-				b.StopTimer()
-				require.Error(b, parent.Wait(ctx))
-				b.StartTimer()
-			}
-		})
 	}
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/ipcmgr/ipcmgr"
 )
 
-func init() { roles["owner"] = playOwner }
+func init() { roles["orphan"] = playOrphan }
 
-// playOwner spawns a store with a client and messages in it, and stays.
-func playOwner() error {
+// playOrphan spawns a store with a client and messages in it, and stays.
+func playOrphan() error {
 	ctx := context.Background()
 	s, err := ipcmgr.Spawn(ctx, ipcmgr.Config{Protocol: ipcmgr.Names{os.Args[1]}, Route: strings.Join(os.Args[2:], "")})
 	if err != nil {
@@ -46,7 +46,7 @@ type orphan struct {
 
 func (w *world) orphan(route ...string) *orphan {
 	w.Helper()
-	cmd, _, out := w.start("owner", append([]string{w.protocol()}, route...)...)
+	cmd, _, out := w.start("orphan", append([]string{w.protocol()}, route...)...)
 	line, err := out.ReadString('\n')
 	require.NoError(w, err)
 	i, err := ipcmgr.ParseInfo(strings.TrimSpace(line))

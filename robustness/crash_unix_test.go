@@ -92,7 +92,13 @@ func newDirector(t *testing.T, cfg ipcmgr.Config) *director {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the store and the journals are left in %s", dir)
+			return
+		}
+		os.RemoveAll(dir)
+	})
 	cfg.Route = filepath.Join(dir, "s")
 	cfg.MaxPending = 300
 	d := &director{t: t, cfg: cfg}

@@ -227,7 +227,7 @@ func TestUnsafeDirectoriesAreRefused(t *testing.T) {
 			require.NoError(w, os.Chown(filepath.Join(w.base, "foreign"), nobody, nobody))
 		} else {
 			delete(unsafe, filepath.Join(w.base, "foreign"))
-			unsafe["/"] = "belongs to uid"
+			unsafe["/usr"] = "belongs to uid"
 		}
 		for path, why := range unsafe {
 			_, err := ipcmgr.Spawn(w.ctx, ipcmgr.Config{Protocol: ipcmgr.Names{w.protocol()}, Route: path})

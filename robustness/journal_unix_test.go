@@ -23,6 +23,7 @@ import (
 //	up LIFE TIME                         connected, before anything is received
 //	got LIFE FROM LIFE SEQ MARK          received, before it is acknowledged
 //	acked LIFE FROM LIFE SEQ             acknowledged, on record
+//	rest LIFE TIME                       about to leave and return
 //
 // A line that a kill has cut short lacks the dot at its end, and so never was.
 type journal struct {

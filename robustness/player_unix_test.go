@@ -158,6 +158,7 @@ func (p *player) rest(h hand) error {
 	if !p.Rests || h.rand.IntN(100) > 0 {
 		return nil
 	}
+	p.j.note("rest", p.Life, now())
 	if p.keeps && h.rand.IntN(2) == 0 {
 		err := h.at(suspending, func() error { return p.client.Suspend(context.Background(), time.Time{}) })
 		if err != nil {

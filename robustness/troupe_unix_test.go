@@ -126,7 +126,7 @@ func (m *member) left(t *testing.T) {
 // stacks makes a process that hangs tell where.
 func (m *member) stacks() string {
 	if m.ended() {
-		return fmt.Sprintf("%s has ended: %v\n", m.ID, m.err)
+		return fmt.Sprintf("%s has ended: %v\n%s\n", m.ID, m.err, m.says)
 	}
 	_ = m.signal(unix.SIGQUIT)
 	_ = m.signal(unix.SIGCONT)

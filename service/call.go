@@ -241,4 +241,5 @@ func (c *Caller) settleCall(p *call, err error) {
 	delete(c.calls, p.id)
 	p.err = err
 	close(p.done)
+	c.wakeReader(errWoken) // it may be who waits for this call
 }

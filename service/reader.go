@@ -56,7 +56,7 @@ func (c *Caller) next(r *reader) (item, error) {
 
 // read receives one message and gives it to whom it is for. The turn is held.
 func (c *Caller) read(r *reader) error {
-	if err := c.bury(r.ctx); err != nil {
+	if did, err := c.bury(r.ctx); did || err != nil { // it may have been our own call
 		return err
 	}
 	c.mu.Lock()

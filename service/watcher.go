@@ -69,6 +69,9 @@ func (c *Caller) watch() {
 			return !next.Equal(was)
 		})
 		over := timed.Err() != nil
+		if over { // the next look tells the next deadline
+			next = time.Time{}
+		}
 		stop()
 		cancel(nil)
 		if w.life.Err() != nil {
@@ -186,7 +189,7 @@ func (c *Caller) mourn(p *call, why error) {
 
 // bury ends the calls that lost their service, after the last look into the
 // mailbox. The turn is held.
-func (c *Caller) bury(ctx context.Context) error {
+func (c *Caller) bury(ctx context.Context) (did bool, err error) {
 	c.mu.Lock()
 	var lost []*call
 	if c.mourning {
@@ -199,19 +202,19 @@ func (c *Caller) bury(ctx context.Context) error {
 	c.mourning = false
 	c.mu.Unlock()
 	if len(lost) == 0 {
-		return nil
+		return false, nil
 	}
-	err := c.drain(ctx)
+	err = c.drain(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
 		c.mourning = true
-		return err
+		return false, err
 	}
 	for _, p := range lost {
 		c.settleCall(p, p.lost)
 	}
-	return nil
+	return true, nil
 }
 
 // incarnation tells a service from a later one of the same id: a request is

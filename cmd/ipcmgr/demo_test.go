@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/ipcmgr/ipcmgr/internal/process"
 )
 
 // show is a demo in a process group of its own, over a tree in which a worker
@@ -65,6 +67,17 @@ func raise(t *testing.T, k kind, workers int) *show {
 func (s *show) end() int {
 	_ = s.cmd.Wait() // the status says it
 	return s.cmd.ProcessState.ExitCode()
+}
+
+// complaints are the lines of the command itself. Others may come on a busy
+// machine: of a protocol that has run out of watches and falls back to polling.
+func (s *show) complaints() (lines []string) {
+	for line := range strings.Lines(s.stderr.String()) {
+		if strings.HasPrefix(line, "ipcmgr: ") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
 }
 
 // leavesNothing checks that no process and no store is left.
@@ -133,20 +146,24 @@ func TestDemoInterrupted(t *testing.T) {
 			}
 			require.NoError(t, syscall.Kill(to, sig))
 			require.Equal(t, 1, s.end())
-			require.Equal(t, "ipcmgr: interrupted\n", s.stderr.String())
+			require.Equal(t, []string{"ipcmgr: interrupted"}, s.complaints())
 			s.leavesNothing()
 		})
 	}
 }
 
-// The workers end with a parent that could not tell them, and what is left of
-// the store is collected.
+// A worker ends with a parent that could not tell it, and what is left of the
+// store is collected.
 func TestDemoParentKilled(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
-		s := raise(t, k, 2)
+		s := raise(t, k, 1)
+		worker, err := process.Watch(process.ID{PID: s.held})
+		require.NoError(t, err)
+		defer worker.Close()
 		require.NoError(t, s.cmd.Process.Kill())
-		s.end() // waits for the workers, which have its standard error
-		require.Empty(t, s.stderr.String())
+		s.end() // waits for the worker, too, which has its standard error
+		require.Empty(t, s.complaints())
+		<-worker.Done() // with all that it held
 		gc := exec.Command("ipcmgr", "gc")
 		gc.Env = s.cmd.Env
 		out, err := gc.CombinedOutput()

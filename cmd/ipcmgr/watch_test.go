@@ -144,7 +144,7 @@ func TestRecvPipeClosed(t *testing.T) {
 		require.Error(t, recv.Run())
 		require.NoError(t, w.Close())
 		require.Equal(t, 1, recv.ProcessState.ExitCode())
-		require.Regexp(t, `^ipcmgr: print message .*: broken pipe\n$`, stderr.String())
+		require.Regexp(t, `(?m)^ipcmgr: print message .*: broken pipe$`, stderr.String())
 		require.Contains(t, sh.run("", "peers"), "suspended")
 		require.Contains(t, sh.run("", "recv", "--as", "bob", "-n", "1"), `"kept"`)
 	})

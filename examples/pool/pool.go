@@ -15,20 +15,18 @@ const ahead = 4
 // below is what the n-th job asks for.
 func below(n int) int { return 1000 * (n + 1) }
 
-// pool is the boss's account: which job is with whom, and what came back. A
-// job is done when it has a result, and not before; a second one is dropped.
+// pool is the boss's account: which job is with whom, and what came back.
 type pool struct {
 	me      ipcmgr.Client
 	workers []string
 	results []int
-	done    []bool
 	left    int                     // jobs without a result
 	next    int                     // the first that nobody has yet
 	given   map[string]map[int]bool // jobs of each worker: whether its mailbox has it
 }
 
 func newPool(me ipcmgr.Client, jobs, workers int) *pool {
-	p := &pool{me: me, results: make([]int, jobs), done: make([]bool, jobs), left: jobs, given: map[string]map[int]bool{}}
+	p := &pool{me: me, results: make([]int, jobs), left: jobs, given: map[string]map[int]bool{}}
 	for n := range workers {
 		id := fmt.Sprintf("worker%d", n+1)
 		p.workers = append(p.workers, id)
@@ -68,12 +66,13 @@ func (p *pool) work(ctx context.Context, kills int) error {
 	return nil
 }
 
-// take notes a result, unless it is there: a worker that was killed after it
-// had answered, and before that was on record, gets the job again.
+// take notes the result of a job that is with the worker, and drops any other:
+// who was killed after it had answered, and before that was on record, got the
+// job again.
 func (p *pool) take(from string, a answer) {
-	delete(p.given[from], a.N)
-	if !p.done[a.N] {
-		p.done[a.N], p.results[a.N] = true, a.Primes
+	if _, has := p.given[from][a.N]; has {
+		delete(p.given[from], a.N)
+		p.results[a.N] = a.Primes
 		p.left--
 	}
 }

@@ -1,6 +1,10 @@
-// Package disk is every file call of a store: a narrow set on an opened
-// directory, in which no symbolic link is ever followed. It is narrow so that
-// diskfault can stand in for it and make any call fail.
+// Package disk is how a store reaches its files: a narrow set of calls on an
+// opened directory, in which no symbolic link is ever followed. It is narrow so
+// that diskfault and powerloss can stand in for it, make any call fail, and cut
+// the power after any.
+//
+// Beside it are locks, mapped words and bells, which belong to the kernel and
+// the living and mean nothing after a power cut, and what bbolt does itself.
 package disk
 
 import (

@@ -146,6 +146,24 @@ func (r *Route) Erase(id string) error {
 	return err
 }
 
+// Clear removes what a client that had left, and was killed while it connected
+// again, has left anew. Its name and its statistics stay.
+func (r *Route) Clear(id string) error {
+	d, err := r.Name(id)
+	if err != nil {
+		return err
+	}
+	dir, err := r.open()
+	if err != nil {
+		return gone(err)
+	}
+	defer dir.Close()
+	return errors.Join(
+		r.eraseMailbox(dir, d), r.eraseMailbox(dir, "_"+d),
+		gone(dir.Remove(d+".suspend")), gone(dir.Remove(d+".pid")),
+	)
+}
+
 func (r *Route) eraseMailbox(dir disk.Dir, name string) error {
 	info, err := dir.Stat(name)
 	switch {

@@ -3,6 +3,7 @@ package roster
 import (
 	"errors"
 	"io/fs"
+	"time"
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -19,14 +20,18 @@ func (r *Roster) noteEntering(id string) error {
 	if r.perl == nil { // mailboxes stand below the dot directory
 		return nil
 	}
-	killed, err := r.killedEntering()
+	killed, _, err := r.lastEntering()
 	if err != nil {
 		return err
 	}
 	if killed != "" && killed != id {
 		f, err := r.find(killed)
-		if err == nil && f.rec == nil && !f.damaged && !f.Foreign {
+		switch {
+		case err != nil || f.State != protocol.Gone:
+		case f.rec == nil:
 			err = r.perl.Erase(killed)
+		default: // it had left before
+			err = r.perl.Clear(killed)
 		}
 		if err != nil {
 			return err
@@ -43,12 +48,24 @@ func (r *Roster) entered() error {
 	return r.dot.Remove(entering)
 }
 
-// killedEntering gives the id of a client that was killed while it connected,
-// or "".
-func (r *Roster) killedEntering() (string, error) {
-	data, err := disk.ReadFile(r.dot, entering, protocol.MaxID)
-	if errors.Is(err, fs.ErrNotExist) || protocol.CheckID(string(data)) != nil && string(data) != protocol.Guard {
-		return "", nil
+// lastEntering gives the id of the client that is connecting, or was killed at
+// it, and when it began; or "".
+func (r *Roster) lastEntering() (string, time.Time, error) {
+	info, err := r.dot.Stat(entering)
+	if err != nil {
+		return "", time.Time{}, absent(err)
 	}
-	return string(data), err
+	data, err := disk.ReadFile(r.dot, entering, protocol.MaxID)
+	if err != nil || protocol.CheckID(string(data)) != nil && string(data) != protocol.Guard {
+		return "", time.Time{}, absent(err)
+	}
+	return string(data), info.ModTime, nil
+}
+
+// absent makes nothing of a file that is not there.
+func absent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -115,7 +115,29 @@ func (r *Roster) takenUp(p perl.Peer, ours *protocol.Peer) (theirs protocol.Peer
 		}
 		theirs.State, theirs.Since = protocol.Crashed, since
 	}
-	return theirs, ours.State == protocol.Gone, nil
+	if ours.State != protocol.Gone {
+		return theirs, false, nil
+	}
+	if theirs.State == protocol.Suspended {
+		ours, err := r.connecting(&p)
+		return theirs, !ours, err
+	}
+	return theirs, true, nil
+}
+
+// connecting says whether what looks like a foreign client that has suspended
+// is one of ours. One that had left and connects again looks so until D.pid is
+// there: the note of who is entering tells of it, and after that its record.
+func (r *Roster) connecting(p *perl.Peer) (bool, error) {
+	id, since, err := r.lastEntering()
+	if err != nil || id == p.ID && !p.Since.After(since) {
+		return err == nil, err
+	}
+	rec, _, err := r.records.read(Key(p.ID))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) {
+		return false, nil
+	}
+	return err == nil && rec.state() != protocol.Gone, err
 }
 
 func foreignHolder(p perl.Peer) holder {

@@ -10,10 +10,14 @@ import (
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 )
 
-// absolute refuses what means another place to another process.
+// absolute refuses what means another place to another process, and the one
+// directory that is in no other.
 func absolute(route string) error {
 	if !filepath.IsAbs(route) {
 		return fmt.Errorf("the route %q is not absolute: give the whole path", route)
+	}
+	if clean := filepath.Clean(route); clean == filepath.Dir(clean) {
+		return fmt.Errorf("the route %q is the root of a file system: choose a directory in it", route)
 	}
 	return nil
 }

@@ -66,6 +66,7 @@ func TestRoutesThatAreNotSafe(t *testing.T) {
 		shared:                                  "chmod",
 		file:                                    "not a directory",
 		"relative/route":                        "not absolute",
+		"/":                                     "root of a file system",
 		filepath.Join(dir, "missing", "parent"): "does not exist",
 	} {
 		_, err := plainKind.Spawn(t.Context(), route, settings)

@@ -138,7 +138,7 @@ func (r *Roster) ids() ([]string, error) {
 		return nil, err
 	}
 	var ids []string
-	if id, err := r.killedEntering(); err != nil {
+	if id, _, err := r.lastEntering(); err != nil {
 		return nil, err
 	} else if id != "" {
 		ids = append(ids, id)

@@ -24,6 +24,11 @@ func Fill(ctx context.Context, st protocol.Store, dir string, out io.Writer) err
 	if err := errors.Join(l.connect(&l.al, "al"), l.connect(&l.bo, "bo")); err != nil {
 		return err
 	}
+	// What is removed later: a protocol may keep the room that messages had.
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 256<<10), 0o600); err != nil {
+		return err
+	}
 	for _, batch := range []int{1, 7} {
 		sent, err := l.stuff(batch)
 		if err != nil {
@@ -34,6 +39,9 @@ func Fill(ctx context.Context, st protocol.Store, dir string, out io.Writer) err
 		}
 		fmt.Fprintf(out, "held %d messages\n", len(sent))
 	}
+	if err := os.Remove(ballast); err != nil {
+		return err
+	}
 	kept, err := l.pack(5)
 	if err != nil {
 		return fmt.Errorf("there is room again: %w", err)
@@ -42,7 +50,7 @@ func Fill(ctx context.Context, st protocol.Store, dir string, out io.Writer) err
 	if err := occupy(stranger); err != nil {
 		return err
 	}
-	if more, err := l.pack(1 << 10); !errors.Is(err, syscall.ENOSPC) {
+	if more, err := l.pack(1 << 12); !errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("%d messages were accepted where there is no room: %w", len(more), err)
 	}
 	left := l.bo.Leave(ctx, protocol.Departure{Suspend: true})

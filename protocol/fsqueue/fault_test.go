@@ -3,8 +3,10 @@ package fsqueue
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -176,6 +178,26 @@ func TestAckThatFailedCanBeRepeated(t *testing.T) {
 	require.Zero(t, unread)
 	msgs, bytes := bo.gate.Pending()
 	require.Zero(t, msgs+bytes)
+}
+
+// What a Perl peer was given is on disk, also where the rest of the batch was
+// not given.
+func TestPartOfABatchForPerlIsSynced(t *testing.T) {
+	broken := errors.New("broken")
+	fsys := diskfault.New(disk.Real, nil)
+	st := storeOver(t, fsys, true)
+	al := join(t, st, "al")
+	theirs := filepath.Join(st.Route(), "pl")
+	require.NoError(t, os.Mkdir(theirs, 0o700))
+	require.NoError(t, os.WriteFile(theirs+".pid", []byte(strconv.Itoa(os.Getpid())), 0o600))
+	fsys.SetHook(diskfault.Nth(2, diskfault.Rename, broken))
+	fsys.Forget()
+	n, err := give(t, al, "pl", "one", "two")
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, 1, n)
+	last := fsys.Calls()[len(fsys.Calls())-2:]
+	require.Equal(t, diskfault.Call{Op: diskfault.SyncDir, Path: theirs}, last[0])
+	require.Equal(t, diskfault.CloseDir, last[1].Op)
 }
 
 // A full disk must not keep the mailbox from being emptied.

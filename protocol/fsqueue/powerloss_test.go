@@ -20,7 +20,7 @@ import (
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
-var cutLots = flag.Int("fsqueue.cuts", 2, "how many lots are drawn at each point where the power is cut")
+var cutLots = flag.Int("fsqueue.cuts", 3, "how many lots are drawn at each point where the power is cut")
 
 // memoryDir is a directory in memory where there is one: these tests make
 // thousands of stores, and what they ask of a disk they count themselves.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -197,21 +198,19 @@ func (s *script) run(ctx context.Context) {
 	s.do("reject", []string{string(g.Data)}, func() error { return s.bo.Reject(ctx, g, errors.New("no")) })
 	s.got = append(s.got, string(g.Data))
 	s.do("seal", nil, func() error { return s.bo.Seal(ctx) })
-	for s.bo != nil {
+	for end := false; !end; {
 		ds := make([]protocol.Delivery, 10)
 		var n int
-		end := false
 		s.do("fetch", nil, func() (err error) {
 			n, err = s.bo.Fetch(ctx, ds, true)
-			if end = err != nil && err.Error() == "EOF"; end {
+			if end = err == io.EOF; end {
 				err = nil
 			}
 			return err
 		})
-		if end {
-			break
+		if !end {
+			s.ack(ds[:n]...)
 		}
-		s.ack(ds[:n]...)
 	}
 	s.leave(&s.bo, "bo", protocol.Departure{Stats: []byte(`{}`)})
 	s.leave(&s.al, "al", protocol.Departure{})

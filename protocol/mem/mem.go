@@ -135,6 +135,9 @@ func Crash(route, id string) error {
 	return nil
 }
 
+// Crash is the function Crash, for those who found the protocol by its name.
+func (Protocol) Crash(route, id string) error { return Crash(route, id) }
+
 // Rejection is a message that was set aside.
 type Rejection struct {
 	ID     string // whose mailbox it was in
