@@ -3,9 +3,11 @@
 package ipctest_test
 
 import (
+	"context"
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +18,20 @@ import (
 )
 
 const hangingEnv = "IPCTEST_TEST_HANGING"
+
+// keeper stays until the test binary ends. It must have the pipe, or its end
+// would prove nothing.
+var keeper = ipctest.Register("keeper", func(ctx context.Context, c ipcmgr.Client) error {
+	info, err := os.NewFile(4, "pipe").Stat()
+	if err != nil {
+		return err
+	}
+	if err := c.Send(ctx, "test", info.Mode()&os.ModeNamedPipe != 0); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
+})
 
 // A test binary that panics at its timeout, or is killed, leaves no process.
 func TestNoProcessIsLeft(t *testing.T) {
@@ -29,9 +45,11 @@ func TestNoProcessIsLeft(t *testing.T) {
 			defer r.Close()
 			cmd := exec.CommandContext(ipctest.Context(t), self, append([]string{"-test.run=^TestHanging$"}, args...)...)
 			cmd.Env = append(os.Environ(), hangingEnv+"=1")
-			cmd.ExtraFiles = []*os.File{w}
+			cmd.ExtraFiles = []*os.File{w, w} // a worker has something else in the place of the first
 			out, err := cmd.StdoutPipe()
 			require.NoError(t, err)
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
 			require.NoError(t, cmd.Start())
 			require.NoError(t, w.Close())
 			_, err = io.ReadFull(out, make([]byte, len("hanging\n"))) // its workers are there
@@ -39,10 +57,9 @@ func TestNoProcessIsLeft(t *testing.T) {
 			if how == "killed" {
 				require.NoError(t, cmd.Process.Kill())
 			}
-			text, _ := io.ReadAll(out)
 			require.Error(t, cmd.Wait())
 			if how == "timeout" {
-				require.Contains(t, string(text), "panic: test timed out")
+				require.Contains(t, stderr.String(), "panic: test timed out")
 			}
 			require.NoError(t, r.SetReadDeadline(time.Now().Add(time.Minute)))
 			_, err = io.Copy(io.Discard, r)
@@ -58,8 +75,9 @@ func TestHanging(t *testing.T) {
 		return
 	}
 	st := ipctest.Store(t, ipcmgr.Config{Protocol: ipcmgr.Names{"fsqueue"}})
-	keeper.Start(t, st, "a", "b")
 	me := ipctest.Connect(t, st, "test")
+	keeper.Start(t, st, "a", "b")
+	ipctest.ExpectAnyOrder(t, me, ipctest.From("a", true), ipctest.From("b", true))
 	os.Stdout.WriteString("hanging\n")
 	me.Receive(t.Context())
 }

@@ -29,7 +29,7 @@ func Barrier(t testing.TB, c ipcmgr.Client, name string, ids ...string) {
 	}
 	ctx, cancel := sceneOf(t, c.Store()).waiting(t)
 	defer cancel()
-	var missing []string
+	missing := ids
 	err := c.Store().WaitUntil(ctx, func(peers []ipcmgr.Peer) bool {
 		missing = slices.Clone(ids)
 		for _, p := range peers {

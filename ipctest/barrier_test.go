@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -55,8 +56,8 @@ func TestBarrierForgetsTheKilled(t *testing.T) {
 	require.NoError(t, st.WaitUntil(ipctest.Context(t), func(peers []ipcmgr.Peer) bool { return peers[0].Attrs["ipctest.reached.first"] != "" }))
 	ipctest.Kill(t, st, "a")
 	echo.Start(t, st, "a")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(context.DeadlineExceeded)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
 	log := failing(t, func(t testing.TB) { ipctest.Barrier(withContext{t, ctx}, me, "first", "a") })
 	require.Contains(t, log, `was not reached by a`)
 	ipctest.ExpectExactly(t, me, ipctest.From("a", "at first"))

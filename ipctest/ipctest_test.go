@@ -34,11 +34,6 @@ var (
 			return errors.New("failed as asked")
 		})
 	})
-	// keeper hands the descriptor 3 on to a process of its own, and stays.
-	keeper = ipctest.Register("keeper", func(ctx context.Context, c ipcmgr.Client) error {
-		<-ctx.Done()
-		return context.Cause(ctx)
-	})
 	deaf = ipctest.Register("deaf", func(ctx context.Context, c ipcmgr.Client) error {
 		<-ctx.Done()
 		return nil

@@ -24,7 +24,8 @@ import (
 // test's log says where: in the directory of the test's artifacts with
 // -artifacts, otherwise in that for temporary files.
 //
-// It is written as it happens, so that what a killed worker did is there too.
+// It is written as it happens, so that what a killed worker did is there too,
+// except perhaps its last send.
 // The content of a message built with NewMessage appears where it is received.
 func Record(t testing.TB, st *ipcmgr.Store) {
 	t.Helper()

@@ -85,6 +85,7 @@ type director struct {
 	hits    [acts]int // kills, by what they interrupted
 	under   int       // kills that interrupted something
 	stops   int
+	over    bool // all are told to end
 }
 
 func newDirector(t *testing.T, cfg ipcmgr.Config) *director {
@@ -226,6 +227,7 @@ func (d *director) kill(m *member) {
 // different journals.
 func (d *director) check() {
 	d.t.Helper()
+	d.present()
 	due := d.waiting
 	d.waiting = make([][][]string, len(d.troupe))
 	for n, r := range d.readers {
@@ -247,6 +249,16 @@ func (d *director) check() {
 			d.t.Error(c)
 		}
 		d.t.FailNow()
+	}
+}
+
+// present holds that nobody has ended by himself.
+func (d *director) present() {
+	d.t.Helper()
+	for _, m := range d.troupe {
+		if m != d.absent && !d.over && m.ended() {
+			d.t.Fatalf("%s ended in life %d: %v\n%s", m.ID, m.Life, m.err, m.says)
+		}
 	}
 }
 
@@ -274,6 +286,7 @@ func (d *director) quiet() {
 // curtain ends the play in order: first nobody sends, then all leave.
 func (d *director) curtain() {
 	d.t.Helper()
+	d.over = true
 	for _, what := range []string{sayQuiet, sayLeave} {
 		for _, m := range d.troupe {
 			if err := m.tell(what); err != nil {

@@ -170,3 +170,39 @@ func TestEnterUndoneWithoutForeignFiles(t *testing.T) {
 	require.ErrorIs(t, err, protocol.ErrNoPeer)
 	enter(t, r, "p", protocol.New)
 }
+
+// A client that had left and connects again is nobody to others until its
+// record says that it is there, though its mailbox and its old statistics look
+// like those of a Perl client that has suspended. One that is killed meanwhile
+// stays nobody, and its mailbox goes with the next Connect.
+func TestConnectingAgainIsNotForeign(t *testing.T) {
+	r := spawn(t, perlKind)
+	other := open(t, perlKind, r.Route())
+	mailbox := filepath.Join(r.Route(), "p")
+	nobody := func() {
+		_, err := other.Look("p")
+		require.ErrorIs(t, err, protocol.ErrNoPeer)
+		peers, _, err := other.Peers(t.Context())
+		require.NoError(t, err)
+		require.NotContains(t, ids(peers), "p")
+	}
+	for range 2 {
+		e, err := r.Enter(t.Context(), options("p", protocol.New), func(*Entry) error {
+			require.NoError(t, os.Mkdir(mailbox, 0o700))
+			nobody()
+			return nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, protocol.Gone, e.Found)
+		leave := protocol.Departure{Stats: []byte("{}")}
+		require.NoError(t, e.Leave(t.Context(), leave, func() error { return os.Remove(mailbox) }))
+	}
+
+	require.NoError(t, r.noteEntering("p")) // as one who is killed then leaves it
+	require.NoError(t, os.Mkdir(mailbox, 0o700))
+	nobody()
+	enter(t, r, "q", protocol.New)
+	require.NoDirExists(t, mailbox)
+	require.FileExists(t, mailbox+".stats")
+	nobody()
+}
