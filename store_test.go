@@ -275,7 +275,9 @@ func TestShutdownWhenMailboxesAreFull(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- s.Shutdown(testContext(t)) }()
 		err := <-done
-		require.NoError(t, <-told)
+		if err := <-told; err != nil { // it came after the shutdown
+			require.ErrorIs(t, err, ipcmgr.ErrNotOwner)
+		}
 		require.NotErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorAs(t, err, new(*ipcmgr.AuditError))
 	})

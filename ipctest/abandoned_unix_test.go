@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,11 +23,11 @@ const hangingEnv = "IPCTEST_TEST_HANGING"
 // keeper stays until the test binary ends. It must have the pipe, or its end
 // would prove nothing.
 var keeper = ipctest.Register("keeper", func(ctx context.Context, c ipcmgr.Client) error {
-	info, err := os.NewFile(4, "pipe").Stat()
-	if err != nil {
+	var info syscall.Stat_t
+	if err := syscall.Fstat(4, &info); err != nil {
 		return err
 	}
-	if err := c.Send(ctx, "test", info.Mode()&os.ModeNamedPipe != 0); err != nil {
+	if err := c.Send(ctx, "test", info.Mode&syscall.S_IFMT == syscall.S_IFIFO); err != nil {
 		return err
 	}
 	<-ctx.Done()

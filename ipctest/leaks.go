@@ -52,11 +52,13 @@ func (c *census) leave(t testing.TB, route string) {
 	}
 }
 
-// leaks lists what is new. What was ended a moment ago may still be on its way
-// out, and gets time for it.
+// settled is how long what ends may take to be gone.
+const settled = 5 * time.Second
+
+// leaks lists what is new.
 func (c *census) leaks() []string {
 	var left []string
-	for end := time.Now().Add(stopWithin); ; <-time.After(time.Millisecond) {
+	for end := time.Now().Add(settled); ; <-time.After(time.Millisecond) {
 		now := look()
 		left = nil
 		for id, stack := range now.goroutines {

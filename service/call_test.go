@@ -190,23 +190,33 @@ func TestReceiveBesideCalls(t *testing.T) {
 	})
 }
 
-// The deadline of a call ends the handler.
+// The deadline of a call is that of the handler. TestVirtualTime has what
+// happens then.
 func TestDeadlineTravels(t *testing.T) {
 	each(t, func(t *testing.T, st *ipcmgr.Store) {
-		causes := make(chan error, 1)
 		serve(t, st, "svc", func(s *service.Service) {
-			service.Handle(s, "hang", func(ctx context.Context, _ any) (any, error) {
-				<-ctx.Done()
-				causes <- ctx.Err()
-				return nil, ctx.Err()
+			service.Handle(s, "deadline", func(ctx context.Context, _ any) (int64, error) {
+				deadline, ok := ctx.Deadline()
+				if !ok {
+					return 0, nil
+				}
+				return deadline.UnixMicro(), nil
 			})
 		})
 		c := caller(t, st, "me")
-		ctx, cancel := context.WithTimeout(testContext(t), 50*time.Millisecond)
+		ctx := testContext(t)
+		want, _ := ctx.Deadline()
+		got, err := service.Call[int64](ctx, c, "svc", "deadline", nil)
+		require.NoError(t, err)
+		require.Equal(t, want.UnixMicro(), got)
+		f := service.Go[int64](context.Background(), c, "svc", "deadline", nil)
+		got, err = f.Await(ctx)
+		require.NoError(t, err)
+		require.Zero(t, got)
+		expired, cancel := context.WithDeadline(ctx, time.Now())
 		defer cancel()
-		_, err := service.Call[any](ctx, c, "svc", "hang", nil)
+		_, err = service.Call[int64](expired, c, "svc", "deadline", nil)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorIs(t, <-causes, context.DeadlineExceeded)
 	})
 }
 
