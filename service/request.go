@@ -141,16 +141,19 @@ func (r *Request) answer(value any, err error) error {
 	if err != nil && r.s.durable && r.s.caller.Store().Features().Suspends && r.s.interrupted() {
 		return r.m.Requeue() // for the next incarnation
 	}
-	resp, told := r.s.responseTo(r, value, err)
-	err2 := r.send(resp)
-	if err2 != nil && !unreachable(err2) && r.ctx.Err() == nil { // the value, not the caller
-		err = errors.Join(err, err2)
-		resp, told = r.s.responseTo(r, nil, err)
-		err2 = r.send(resp)
+	resp := r.s.responseTo(r, value, err)
+	r.s.counts.answered(r, resp) // before the caller can ask
+	sendErr := r.send(resp)
+	if sendErr != nil && err == nil && !unreachable(sendErr) && r.ctx.Err() == nil { // the value, not the caller
+		resp = r.s.responseTo(r, nil, sendErr)
+		r.s.counts.erred(r, resp)
+		sendErr = r.send(resp)
+	}
+	if sendErr != nil {
+		r.s.counts.undelivered()
 	}
 	settle(r.ctx, r.m)
-	r.s.counts.done(r, err, told, err2)
-	return err2
+	return sendErr
 }
 
 // send gives up waiting for room in the caller's mailbox when nobody waits for
@@ -177,11 +180,11 @@ func unreachable(err error) bool {
 	return false
 }
 
-// responseTo is the response, and the text of the error that it tells.
-func (s *Service) responseTo(r *Request, value any, err error) (responseContent, string) {
+// responseTo is the response to a request.
+func (s *Service) responseTo(r *Request, value any, err error) responseContent {
 	resp := responseContent{ID: r.ID, Response: value}
 	if err == nil {
-		return resp, ""
+		return resp
 	}
 	resp.Response = nil
 	var public *Error
@@ -190,7 +193,7 @@ func (s *Service) responseTo(r *Request, value any, err error) (responseContent,
 		resp.Code, resp.Error = public.Code, public.Text
 	case r.ctx.Err() == context.DeadlineExceeded && errors.Is(err, context.DeadlineExceeded):
 		resp.Code, resp.Error = TimedOut, "the deadline of the request has passed"
-	case s.interrupted() && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(s.ending))):
+	case s.interrupted() && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(s.ctx))):
 		resp.Code, resp.Error = Ending, "the service ends"
 	case s.details:
 		resp.Code, resp.Error = Internal, err.Error()
@@ -203,13 +206,11 @@ func (s *Service) responseTo(r *Request, value any, err error) (responseContent,
 	if resp.Code == Internal {
 		s.log.Warn("ipcmgr: a request failed", "service", s.caller.ID(), "method", r.Method, "from", r.From, "err", err)
 	}
-	return resp, resp.Error
+	return resp
 }
 
 // interrupted says whether the service ends because its context has.
-func (s *Service) interrupted() bool {
-	return s.ending.Err() != nil && !errors.Is(context.Cause(s.ending), errEnd)
-}
+func (s *Service) interrupted() bool { return s.ctx.Err() != nil }
 
 // abandonOpen answers what is deferred when the service ends.
 func (s *Service) abandonOpen() {

@@ -53,6 +53,7 @@ type Service struct {
 	hooks    hooks
 
 	serving atomic.Bool
+	ctx     context.Context // of Serve
 	ending  context.Context // with which it receives; its cause is why the service ends
 	end     context.CancelCauseFunc
 	running atomic.Int32 // workers
@@ -135,7 +136,7 @@ func (s *Service) serve(ctx context.Context) error {
 	if err := errors.Join(s.setup...); err != nil {
 		return err
 	}
-	s.started = time.Now()
+	s.ctx, s.started = ctx, time.Now()
 	beside, err := s.prepareHooks()
 	if err != nil {
 		return err

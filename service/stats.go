@@ -55,41 +55,59 @@ type counts struct {
 	methods map[string]*MethodStats
 }
 
-// done counts a request that was answered. told is the text of the error that
-// the caller got.
-func (c *counts) done(r *Request, err error, told string, sendErr error) {
-	if strings.HasPrefix(r.Method, builtin) {
+// answered counts a request that is about to be answered.
+func (c *counts) answered(r *Request, resp responseContent) {
+	if r.builtin() {
 		return
-	}
-	name := r.Method
-	if r.s.methods[name] == nil {
-		name = ""
 	}
 	took := time.Since(r.began)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.methods == nil {
-		c.methods = map[string]*MethodStats{}
-	}
-	m := c.methods[name]
-	if m == nil {
-		m = &MethodStats{}
-		c.methods[name] = m
-	}
+	m := c.method(r)
 	c.all.Requests++
 	c.all.Processing += took
 	m.Requests++
 	m.Processing += took
 	m.Longest = max(m.Longest, took)
-	if err != nil {
-		c.all.Errors++
-		c.all.LastError = told
-		m.Errors++
-	}
-	if sendErr != nil {
-		c.all.Undelivered++
+	c.mu.Unlock()
+	if resp.Error != "" {
+		c.erred(r, resp)
 	}
 }
+
+// erred counts a request that is answered with an error.
+func (c *counts) erred(r *Request, resp responseContent) {
+	if r.builtin() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all.Errors++
+	c.all.LastError = resp.Error
+	c.method(r).Errors++
+}
+
+func (c *counts) undelivered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all.Undelivered++
+}
+
+// method is what is counted of a request's method. c.mu is held.
+func (c *counts) method(r *Request) *MethodStats {
+	name := r.Method
+	if r.s.methods[name] == nil {
+		name = ""
+	}
+	if c.methods == nil {
+		c.methods = map[string]*MethodStats{}
+	}
+	if c.methods[name] == nil {
+		c.methods[name] = &MethodStats{}
+	}
+	return c.methods[name]
+}
+
+func (r *Request) builtin() bool { return strings.HasPrefix(r.Method, builtin) && r.s.methods[r.Method] != nil }
 
 // failed counts an error that no caller sees.
 func (c *counts) failed() {

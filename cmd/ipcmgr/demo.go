@@ -113,6 +113,9 @@ func (d *demo) run(ctx context.Context, cfg ipcmgr.Config) (err error) {
 // finish lets the workers go, and audits what all have counted.
 func (d *demo) finish(ctx context.Context, parent ipcmgr.Client) error {
 	s := d.crew.store
+	if err := d.crew.ready(ctx); err != nil {
+		return err
+	}
 	end, cancel := leaving(ctx)
 	defer cancel()
 	if err := errors.Join(s.End(end), s.Terminate(end)); err != nil {
@@ -135,7 +138,7 @@ func (d *demo) finish(ctx context.Context, parent ipcmgr.Client) error {
 func (d *demo) auditErr() error {
 	dead := map[string]bool{}
 	for _, w := range d.crew.workers {
-		dead[w.id] = w.dead
+		dead[w.ID()] = w.dead
 	}
 	e := &ipcmgr.AuditError{}
 	for _, p := range d.audit.Pairs {

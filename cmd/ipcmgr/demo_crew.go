@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/proc"
 )
 
 // crew is the worker processes of a demo.
@@ -27,13 +28,11 @@ type crew struct {
 // worker is one of them, as the parent sees it. Only the goroutine of the
 // parent that hands out files reads and writes it, except as said.
 type worker struct {
-	id      string
-	cmd     *exec.Cmd
-	life    io.Closer    // the worker's standard input, which ends with the parent
+	*proc.Child
 	jobs    chan []any   // to its feeder; never full, see give
 	given   map[int]bool // files that it has and has not answered
 	ready   bool
-	dead    bool // its process ended before it was asked to
+	dead    bool // its process ended before it was asked to, or failed
 	ended   bool
 	stop    context.CancelFunc // of its feeder
 	feedErr error              // why it could not be fed; read after it has ended
@@ -41,8 +40,6 @@ type worker struct {
 	files int
 	bytes int64
 }
-
-func (w *worker) pid() int { return w.cmd.Process.Pid }
 
 // give hands files to the worker's feeder. There is room: each batch holds a
 // file that the worker has, and it has no more than mostGiven.
@@ -65,7 +62,7 @@ func (w *worker) lost() []int {
 // byID gives one of the crew, or nil.
 func (c *crew) byID(id string) *worker {
 	for _, w := range c.workers {
-		if w.id == id {
+		if w.ID() == id {
 			return w
 		}
 	}
@@ -79,18 +76,11 @@ func (c *crew) start(ctx context.Context, n int, parent ipcmgr.Client) error {
 		return fmt.Errorf("demo: which program to start as a worker: %w", err)
 	}
 	for i := range n {
-		w := &worker{
-			id:    "w" + strconv.Itoa(i+1),
-			jobs:  make(chan []any, mostGiven),
-			given: map[int]bool{},
-		}
-		w.cmd = childCommand(context.WithoutCancel(ctx), c.store, []string{self, "demo-worker", w.id})
-		w.cmd.Stderr = c.stderr
-		if w.life, err = w.cmd.StdinPipe(); err != nil {
-			return fmt.Errorf("demo: start worker %s: %w", w.id, err)
-		}
-		if err := w.cmd.Start(); err != nil {
-			return fmt.Errorf("demo: start worker %s: %w", w.id, err)
+		w := &worker{jobs: make(chan []any, mostGiven), given: map[int]bool{}}
+		cmd := exec.Command(self, "demo-worker")
+		cmd.Stderr = c.stderr
+		if w.Child, err = proc.Launch(ctx, c.store, "w"+strconv.Itoa(i+1), cmd); err != nil {
+			return fmt.Errorf("demo: %w", err)
 		}
 		c.workers = append(c.workers, w)
 		feeding, stop := context.WithCancel(ctx)
@@ -105,25 +95,21 @@ func (c *crew) start(ctx context.Context, n int, parent ipcmgr.Client) error {
 // else up, and tells when the process has ended.
 func (c *crew) feed(ctx context.Context, w *worker, parent ipcmgr.Client) {
 	defer c.feeders.Done()
-	ended := make(chan struct{})
-	var broken error
 	go func() {
-		defer close(ended)
-		_ = w.cmd.Wait() // how it ended is in ProcessState
+		<-w.Done()
 		w.stop()
 	}()
 	for ctx.Err() == nil {
 		select {
 		case batch := <-w.jobs:
-			if _, err := parent.SendBatch(ctx, w.id, batch...); err != nil && ctx.Err() == nil {
-				broken = err
-				_ = w.cmd.Process.Kill() // useless, if not dead already
+			if _, err := parent.SendBatch(ctx, w.ID(), batch...); err != nil && ctx.Err() == nil {
+				w.feedErr = err
+				_ = w.Kill() // useless, if not dead already
 			}
 		case <-ctx.Done():
 		}
 	}
-	<-ended
-	w.feedErr = broken
+	<-w.Done()
 	c.exits <- w
 }
 
@@ -134,12 +120,21 @@ func (c *crew) wait(ctx context.Context) error {
 			select {
 			case other := <-c.exits:
 				other.ended = true
-				if !other.cmd.ProcessState.Success() {
-					other.dead = true
-				}
+				other.dead = !other.State().Success()
 			case <-ctx.Done():
-				return fmt.Errorf("demo: worker %s (pid %d) does not end: %w", w.id, w.pid(), context.Cause(ctx))
+				return fmt.Errorf("demo: worker %s (pid %d) does not end: %w", w.ID(), w.PID(), context.Cause(ctx))
 			}
+		}
+	}
+	return nil
+}
+
+// ready waits until every worker that lives is connected: none is to find a
+// store that is ending.
+func (c *crew) ready(ctx context.Context) error {
+	for _, w := range c.workers {
+		if err := w.Ready(ctx); err != nil && ctx.Err() != nil {
+			return err
 		}
 	}
 	return nil
@@ -149,7 +144,7 @@ func (c *crew) wait(ctx context.Context) error {
 func (c *crew) kill() {
 	for _, w := range c.workers {
 		if !w.ended {
-			_ = w.cmd.Process.Kill() // it fails only if the process has ended
+			_ = w.Kill() // it fails only if the process has ended
 		}
 	}
 	c.feeders.Wait()

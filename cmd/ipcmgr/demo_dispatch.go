@@ -149,11 +149,11 @@ func (d *demo) bury(ctx context.Context, b *backlog, w *worker) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	how := w.cmd.ProcessState.String()
+	how := w.State().String()
 	if w.feedErr != nil {
 		how += ": " + oneLine(w.feedErr.Error())
 	}
-	said := fmt.Sprintf("ipcmgr: worker %s (pid %d) died (%s)", w.id, w.pid(), how)
+	said := fmt.Sprintf("ipcmgr: worker %s (pid %d) died (%s)", w.ID(), w.PID(), how)
 	if b.alive == 0 {
 		d.progress.say(said)
 		return fmt.Errorf("demo: all workers have died, and %d of %d files are not hashed", len(d.files)-b.done, len(d.files))

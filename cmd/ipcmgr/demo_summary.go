@@ -53,8 +53,8 @@ func (d *demo) summary() summary {
 	}
 	for _, w := range d.crew.workers {
 		s.Workers = append(s.Workers, labour{
-			ID: w.id, PID: w.pid(), Files: w.files, Bytes: w.bytes,
-			Sent: d.counts.Sent[w.id], Read: d.counts.Read[w.id], Died: w.dead,
+			ID: w.ID(), PID: w.PID(), Files: w.files, Bytes: w.bytes,
+			Sent: d.counts.Sent[w.ID()], Read: d.counts.Read[w.ID()], Died: w.dead,
 		})
 	}
 	return s

@@ -3,52 +3,23 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/proc"
 )
 
-// newDemoWorker is what demo starts: a worker that hashes what it is sent. Its
-// standard input is a pipe that the parent holds, and ends when the parent
-// does, in whatever way.
+// newDemoWorker is what demo starts: a worker that hashes what it is sent, and
+// ends with its parent.
 func newDemoWorker() *cobra.Command {
 	return &cobra.Command{
-		Use:    "demo-worker ID",
+		Use:    "demo-worker",
 		Hidden: true,
-		Args:   cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			// ^C goes to all processes of a terminal; the parent decides.
-			signal.Ignore(os.Interrupt, syscall.SIGHUP)
-			signal.Reset(syscall.SIGTERM)
-			go endWith(cmd.InOrStdin())
-			return withStore(cmd, func(ctx context.Context, s *ipcmgr.Store) error {
-				c, err := s.Connect(ctx, args[0], logTo(cmd.ErrOrStderr()))
-				if errors.Is(err, ipcmgr.ErrEnding) { // the work was done before it came
-					return nil
-				}
-				if err != nil {
-					return err
-				}
-				err = work(ctx, c)
-				end, cancel := leaving(ctx)
-				defer cancel()
-				return errors.Join(err, c.Disconnect(end, nil))
-			})
-		},
+		Args:   cobra.NoArgs,
+		Run:    func(*cobra.Command, []string) { proc.Main(work) },
 	}
-}
-
-// endWith ends the process when its parent has ended. There is nothing left to
-// leave in order: the store is dead without its owner.
-func endWith(parent io.Reader) {
-	_, _ = io.Copy(io.Discard, parent) // an error is an end too
-	os.Exit(statusFailed)
 }
 
 // A worker holds answers back until it has answered all that it fetched, but
