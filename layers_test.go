@@ -45,6 +45,8 @@ func allowed(pkg, used string) bool {
 			return "proc"
 		case path == "service":
 			return "service"
+		case path == "ipctest":
+			return "harness"
 		case strings.HasSuffix(path, "test"):
 			return "suite"
 		case strings.HasPrefix(path, "protocol/"):
@@ -72,6 +74,8 @@ func allowed(pkg, used string) bool {
 		return to == "root" || to == "room"
 	case "service":
 		return to == "root" || to == "room" || to == "proc"
+	case "harness": // the contracts for their lists of what is registered
+		return to == "root" || to == "room" || to == "proc" || to == "contract"
 	case "all":
 		return to == "protocol" || to == "serializer"
 	case "suite":

@@ -25,17 +25,8 @@ const limit = time.Minute
 // bin is where the programs are built.
 var bin string
 
-// idleEnv makes this test binary a client that does nothing until it is killed.
-const idleEnv = "EXAMPLES_TEST_IDLE"
-
 func TestMain(m *testing.M) {
-	status := 1
-	var err error
-	if id := os.Getenv(idleEnv); id != "" {
-		err = idle(id)
-	} else {
-		status, err = buildAndRun(m)
-	}
+	status, err := buildAndRun(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
@@ -64,19 +55,6 @@ func tags() string {
 		}
 	}
 	return ""
-}
-
-func idle(id string) error {
-	st, err := ipcmgr.Open(context.Background(), "")
-	if err != nil {
-		return err
-	}
-	me, err := st.Connect(context.Background(), id)
-	if err != nil {
-		return err
-	}
-	_, err = me.Receive(context.Background())
-	return err
 }
 
 // each runs a test with every protocol that reaches other processes and every
@@ -117,34 +95,6 @@ func run(t *testing.T, name string, args ...string) string {
 func TestParentAndChild(t *testing.T) {
 	each(t, func(t *testing.T, _ ipcmgr.Config) {
 		require.Equal(t, "1 doubled is 2\n2 doubled is 4\n3 doubled is 6\n", run(t, "parent"))
-	})
-}
-
-// A child whose parent is killed ends by itself.
-func TestChildOfAKilledParent(t *testing.T) {
-	each(t, func(t *testing.T, cfg ipcmgr.Config) {
-		ctx, cancel := context.WithTimeout(t.Context(), limit)
-		defer cancel()
-		st, err := ipcmgr.Spawn(ctx, cfg)
-		require.NoError(t, err)
-		t.Setenv(ipcmgr.EnvStore, st.Info().String())
-
-		self, err := os.Executable()
-		require.NoError(t, err)
-		parent := exec.CommandContext(ctx, self)
-		parent.Env = append(os.Environ(), idleEnv+"=parent")
-		require.NoError(t, parent.Start())
-		child := exec.CommandContext(ctx, filepath.Join(bin, "child"))
-		var stderr bytes.Buffer
-		child.Stderr = &stderr
-		require.NoError(t, child.Start())
-		require.NoError(t, st.WaitPeer(ctx, "parent", "child"))
-
-		require.NoError(t, parent.Process.Kill())
-		require.Error(t, parent.Wait())
-		require.Error(t, child.Wait())
-		require.Contains(t, stderr.String(), "parent: peer crashed")
-		require.NoError(t, st.Close())
 	})
 }
 

@@ -16,8 +16,8 @@ import (
 // leave, if the audit finds a message lost (what Kill explains is no loss), or
 // if something is left behind: files, goroutines of this module, descriptors.
 //
-// Without a route the store is a temporary one, also if the configuration says
-// nothing else. If the test binary is killed, the next Spawn removes it.
+// Without a route the store is temporary: if the test binary is killed, the
+// next Spawn removes it.
 func Store(t testing.TB, cfg ipcmgr.Config) *ipcmgr.Store {
 	t.Helper()
 	counted.enter()

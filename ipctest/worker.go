@@ -76,6 +76,11 @@ func (w Worker) launch(ctx context.Context, t testing.TB, s *scene, id string, l
 		t.Fatal("ipctest: TestMain must call ipctest.Main: a worker is a copy of the test binary")
 	}
 	cmd := w.proc.Cmd()
+	if os.Getenv(envRace) == "" {
+		// The race detector otherwise makes each process wait a second before
+		// it ends.
+		cmd.Env = append(cmd.Env, envRace+"=atexit_sleep_ms=0")
+	}
 	if s.recording != nil {
 		cmd.Env = append(cmd.Env, envRecord+"="+s.recording.dir)
 	}
@@ -139,8 +144,11 @@ func (s *scene) stop(ctx context.Context, w *worker) error {
 	return err
 }
 
-// environment of a worker.
-const envRecord = "IPCMGR_IPCTEST_RECORD" // the directory to which it records
+// The environment of a worker.
+const (
+	envRecord = "IPCMGR_IPCTEST_RECORD" // the directory to which it records
+	envRace   = "GORACE"                // of Go's race detector
+)
 
 func recordingDir() string {
 	dir := os.Getenv(envRecord)

@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	kills = flag.Int("robustness.kills", 200, "kills in each crash test, per protocol")
+	kills = flag.Int("robustness.kills", defaultKills, "kills in each crash test, per protocol")
 	seed  = flag.Uint64("robustness.seed", 0, "of the crash tests' faults; 0 takes a new one, and prints it")
 )
 

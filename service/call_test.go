@@ -89,7 +89,7 @@ func TestFutures(t *testing.T) {
 func TestCallAll(t *testing.T) {
 	each(t, func(t *testing.T, st *ipcmgr.Store) {
 		for _, id := range []string{"a", "b", "c"} {
-			r := serve(t, st, id, func(s *service.Service) {
+			serve(t, st, id, func(s *service.Service) {
 				service.Handle(s, "name", func(context.Context, any) (string, error) {
 					if id == "b" {
 						return "", service.Errorf("shy", "not telling")
@@ -99,7 +99,6 @@ func TestCallAll(t *testing.T) {
 			})
 			_, err := service.Call[string](testContext(t), caller(t, st, "wait-"+id), id, service.PingMethod, nil)
 			require.NoError(t, err)
-			_ = r
 		}
 		c := caller(t, st, "me")
 		answers, err := service.CallAll[string](testContext(t), c, "name", nil)

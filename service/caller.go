@@ -35,10 +35,12 @@ type Caller struct {
 	late     int64
 	ordinary []item
 	received []*ipcmgr.Message // by Receive or Poll: the next acknowledges them
-	ended    bool              // the owner asked to terminate
 	closed   bool
-	wake     context.CancelCauseFunc // of who receives, or nil
-	mourning bool                    // a call under way has lost its service
+	mourning bool // a call under way has lost its service
+
+	receiving bool // somebody is, with the context receive
+	receive   context.Context
+	wake      context.CancelCauseFunc // of it
 
 	peers watcher
 }

@@ -36,6 +36,9 @@ func List(ctx context.Context, st *ipcmgr.Store) ([]Listed, error) {
 			continue
 		}
 		split := strings.FieldsFunc(methods, func(r rune) bool { return r == ',' })
+		if split == nil {
+			split = []string{}
+		}
 		slices.Sort(split)
 		list = append(list, Listed{p, split, p.Attrs[AttrDurable] != ""})
 	}

@@ -39,7 +39,7 @@ func TestExecService(t *testing.T) {
 // A wrapper between: the service is a child of the process that was started.
 func TestWrapperBetween(t *testing.T) {
 	eachProcess(t, func(t *testing.T, st *ipcmgr.Store) {
-		kid := start(t, st, "raw")
+		kid := start(t, st, "wrapper")
 		require.NoError(t, st.WaitPeer(testContext(t), "svc"))
 		pid, err := service.Call[int](testContext(t), caller(t, st, "me"), "svc", "pid", nil)
 		require.NoError(t, err)

@@ -10,22 +10,51 @@ import (
 // errWoken interrupts who receives: there is something else to do first.
 var errWoken = errors.New("woken")
 
-// reader is one goroutine's part in receiving: its context, and one derived
-// from it by which others can interrupt it.
+// reader is one goroutine's part in receiving.
 type reader struct {
-	ctx    context.Context
-	asks   bool // for messages, not for the answer to a call
-	inner  context.Context
-	cancel context.CancelCauseFunc
+	ctx  context.Context
+	asks bool // for messages, not for the answer to a call
+	stop func() bool
 }
 
 func (c *Caller) newReader(ctx context.Context, asks bool) *reader {
-	r := &reader{ctx: ctx, asks: asks}
-	r.inner, r.cancel = context.WithCancelCause(ctx)
-	return r
+	return &reader{ctx: ctx, asks: asks}
 }
 
-func (r *reader) close() { r.cancel(nil) }
+func (r *reader) close() {
+	if r.stop != nil {
+		r.stop()
+	}
+}
+
+// begin gives the context to receive with, or nil when there is something else
+// to do first. It is the same for all, for as long as nobody is woken: a new
+// one for each call would cost as much as a system call. So the end of the
+// reader's own context is a waking, too.
+func (r *reader) begin(c *Caller) (context.Context, error) {
+	if r.stop == nil {
+		r.stop = context.AfterFunc(r.ctx, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.wakeReader(errWoken)
+		})
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return nil, ipcmgr.ErrClosed
+	case r.ctx.Err() != nil:
+		return nil, context.Cause(r.ctx)
+	case c.mourning, r.asks && len(c.ordinary) > 0:
+		return nil, nil
+	}
+	if c.receive == nil || c.receive.Err() != nil {
+		c.receive, c.wake = context.WithCancelCause(context.Background())
+	}
+	c.receiving = true
+	return c.receive, nil
+}
 
 // next waits for a message that answers no call of ours.
 func (c *Caller) next(r *reader) (item, error) {
@@ -59,23 +88,13 @@ func (c *Caller) read(r *reader) error {
 	if did, err := c.bury(r.ctx); did || err != nil { // it may have been our own call
 		return err
 	}
+	ctx, err := r.begin(c)
+	if ctx == nil {
+		return err
+	}
+	m, err := c.Client.Next(ctx)
 	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return ipcmgr.ErrClosed
-	}
-	if c.mourning || r.asks && len(c.ordinary) > 0 {
-		c.mu.Unlock()
-		return nil
-	}
-	if r.inner.Err() != nil && r.ctx.Err() == nil { // used up by an earlier waking
-		r.inner, r.cancel = context.WithCancelCause(r.ctx)
-	}
-	c.wake = r.cancel
-	c.mu.Unlock()
-	m, err := c.Client.Next(r.inner)
-	c.mu.Lock()
-	c.wake = nil
+	c.receiving = false
 	c.mu.Unlock()
 	if errors.Is(err, errWoken) {
 		return nil
@@ -165,7 +184,7 @@ func (c *Caller) announce() {
 
 // wakeReader interrupts who receives. c.mu is held.
 func (c *Caller) wakeReader(why error) {
-	if c.wake != nil {
+	if c.receiving {
 		c.wake(why)
 	}
 }

@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,11 @@ func init() {
 		"exit5":   func(context.Context) error { os.Exit(5); return nil },
 		"sleeper": playSleeper,
 		"caller":  playCaller,
-		"raw":     playRaw,
+		"wrapper": playWrapper,
+		"idle":    playIdle,
+
+		"bench-echo": playBenchEcho,
+		"bench-raw":  func(context.Context) error { return playBenchRaw(os.Getenv("IPCMGR_SOCKET")) },
 	}
 }
 
@@ -139,8 +144,8 @@ func playCaller(ctx context.Context) error {
 	})
 }
 
-// playRaw is a wrapper that stays: the service is its child.
-func playRaw(ctx context.Context) error {
+// playWrapper is a wrapper that stays: the service is its child.
+func playWrapper(ctx context.Context) error {
 	exe, err := os.Executable()
 	if err != nil {
 		return err
@@ -157,4 +162,36 @@ func playRaw(ctx context.Context) error {
 		cmd.Process.Kill()
 	}()
 	return cmd.Wait()
+}
+
+// playBenchEcho answers with the bytes it gets.
+func playBenchEcho(ctx context.Context) error {
+	workers, err := strconv.Atoi(os.Getenv("IPCMGR_WORKERS"))
+	if err != nil {
+		return err
+	}
+	return as(ctx, "svc", func(c ipcmgr.Client) error {
+		s := service.New(c, service.Workers(workers))
+		service.Handle(s, "echo", func(_ context.Context, v []byte) ([]byte, error) { return v, nil })
+		return s.Serve(ctx)
+	})
+}
+
+// playIdle is a service and a caller that made one call, and prints for each
+// line of its input how much processor time it has used, in nanoseconds.
+func playIdle(ctx context.Context) error {
+	return as(ctx, "svc", func(c ipcmgr.Client) error {
+		s := service.New(c)
+		echo(s)
+		ended := make(chan error, 1)
+		go func() { ended <- s.Serve(ctx) }()
+		if _, err := service.Call[string](ctx, s.Caller(), "svc", service.PingMethod, nil); err != nil {
+			return err
+		}
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			fmt.Println(used())
+		}
+		s.End()
+		return <-ended
+	})
 }

@@ -355,6 +355,57 @@ func TestContextEnds(t *testing.T) {
 	})
 }
 
+// What a durable service had when its context ended is put back, and answered
+// when the service is back.
+func TestDurableInterrupted(t *testing.T) {
+	each(t, func(t *testing.T, st *ipcmgr.Store) {
+		if !st.Features().Suspends {
+			return
+		}
+		at := make(chan struct{}, 1)
+		again := false
+		setup := func(s *service.Service) {
+			service.Handle(s, "work", func(ctx context.Context, n int) (int, error) {
+				if again {
+					return n, nil
+				}
+				at <- struct{}{}
+				<-ctx.Done()
+				return 0, ctx.Err()
+			})
+		}
+		first := connect(t, st, "svc")
+		svc := service.New(first, quiet, service.Durable())
+		setup(svc)
+		ctx, cancel := context.WithCancel(testContext(t))
+		ended := make(chan error, 1)
+		go func() { ended <- svc.Serve(ctx) }()
+		c := caller(t, st, "me")
+		var fs []*service.Future[int]
+		for n := range 4 {
+			fs = append(fs, service.Go[int](testContext(t), c, "svc", "work", n))
+		}
+		<-at
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+		require.NoError(t, first.Suspend(testContext(t), time.Time{}))
+		again = true
+		second, err := st.Reconnect(testContext(t), "svc")
+		require.NoError(t, err)
+		svc = service.New(second, service.Durable())
+		setup(svc)
+		go func() { ended <- svc.Serve(testContext(t)) }()
+		for n, f := range fs {
+			got, err := f.Await(testContext(t))
+			require.NoError(t, err)
+			require.Equal(t, n, got)
+		}
+		require.Zero(t, c.CallStats().Late)
+		svc.End()
+		require.NoError(t, <-ended)
+	})
+}
+
 // The requester is gone before the answer: the service lives on.
 func TestRequesterGone(t *testing.T) {
 	each(t, func(t *testing.T, st *ipcmgr.Store) {
@@ -442,9 +493,9 @@ func TestVirtualTime(t *testing.T) {
 		require.NoError(t, err)
 		svcClient, err := st.Connect(t.Context(), "svc")
 		require.NoError(t, err)
-		svc := service.New(svcClient)
-		ticks := 0
-		svc.Every(time.Hour, func(context.Context) error { ticks++; return nil })
+		svc := service.New(svcClient, service.Workers(2))
+		var ticks atomic.Int32
+		svc.Every(time.Hour, func(context.Context) error { ticks.Add(1); return nil })
 		service.Handle(svc, "hang", func(ctx context.Context, _ any) (any, error) { <-ctx.Done(); return nil, ctx.Err() })
 		ended := make(chan error, 1)
 		go func() { ended <- svc.Serve(t.Context()) }()
@@ -457,10 +508,10 @@ func TestVirtualTime(t *testing.T) {
 		_, err = service.Call[any](ctx, c, "svc", "hang", nil)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, 3*time.Hour+time.Minute, time.Since(began))
-		require.Equal(t, 3, ticks)
-		c.Close()
+		require.EqualValues(t, 3, ticks.Load())
 		svc.End()
 		require.NoError(t, <-ended)
+		require.NoError(t, c.Disconnect(t.Context(), func(*ipcmgr.Message) error { return nil })) // perhaps a late answer
 		require.NoError(t, st.Shutdown(t.Context()))
 	})
 }

@@ -70,9 +70,11 @@ type Service struct {
 // Option is an option of New.
 type Option func(*Service)
 
-// Workers bounds how many requests and messages are handled at once; the
-// default is 16. With one they are handled in the order in which they came, and
-// nothing of the service runs beside anything else of it.
+// Workers bounds how many requests and messages are handled at once. The
+// default is one: they are handled in the order in which they came, and nothing
+// of the service runs beside anything else of it, so its handlers need no locks.
+// More are for handlers that wait: each request then costs a hand-over to
+// another goroutine.
 func Workers(n int) Option { return func(s *Service) { s.workers = n } }
 
 // Details lets callers see the text of every error, and of a panic. Without it
@@ -93,7 +95,7 @@ func Logger(l *slog.Logger) Option { return func(s *Service) { s.log = l } }
 
 // New makes a service of a client, which must not be receiving.
 func New(c ipcmgr.Client, opts ...Option) *Service {
-	s := &Service{caller: NewCaller(c), workers: 16, log: slog.Default(), methods: map[string]Handler{}}
+	s := &Service{caller: NewCaller(c), workers: 1, log: slog.Default(), methods: map[string]Handler{}}
 	for _, set := range opts {
 		set(s)
 	}

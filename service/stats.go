@@ -107,7 +107,9 @@ func (c *counts) method(r *Request) *MethodStats {
 	return c.methods[name]
 }
 
-func (r *Request) builtin() bool { return strings.HasPrefix(r.Method, builtin) && r.s.methods[r.Method] != nil }
+func (r *Request) builtin() bool {
+	return strings.HasPrefix(r.Method, builtin) && r.s.methods[r.Method] != nil
+}
 
 // failed counts an error that no caller sees.
 func (c *counts) failed() {

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"ipcmgr": func() {
 		beforeHash = disturb
 		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-	}})
+	}, "calc": calc})
 }
 
 // disturb does what must not be left to chance: a file called "vanishing" is

@@ -11,7 +11,8 @@
 // A killed process leaves nothing locked. One killed between handing a message
 // in and counting it leaves the count a little too low, which Recount corrects;
 // a keeper killed between taking the waiters' names and ringing leaves them
-// asleep until its successor opens, which rings everybody.
+// asleep until its successor opens, which rings everybody: a name is put aside
+// before the ring, and removed after it.
 package gate
 
 import (
@@ -33,6 +34,7 @@ const (
 	bellFile   = "bell"    // rung for the reader
 	lobbyFile  = "lobby"   // rung for the client where it waits as a sender
 	waitersDir = "waiters" // one empty file for each client that waits for room, named as its mailbox
+	calledDir  = "called"  // those of them that are about to be rung
 )
 
 // The words. What senders write and what the receiver writes is 64 bytes apart,
@@ -90,8 +92,10 @@ func Make(box string) error {
 		return err
 	}
 	defer d.Close()
-	if err := d.Mkdir(waitersDir); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("make gate of %s: %w", box, err)
+	for _, name := range [...]string{waitersDir, calledDir} {
+		if err := d.Mkdir(name); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make gate of %s: %w", box, err)
+		}
 	}
 	return nil
 }

@@ -140,6 +140,25 @@ func TestSuccessorWakesWhomAKilledKeeperDidNot(t *testing.T) {
 	require.NoError(t, result(t, done))
 }
 
+// A keeper may be killed between taking a waiter's name and ringing.
+func TestSuccessorRingsWhomAKilledKeeperHadCalled(t *testing.T) {
+	boxes := t.TempDir()
+	box := makeBox(t, boxes, "bob")
+	k, v := keep(t, box), visit(t, box, makeBox(t, boxes, "al"))
+	k.Open(1)
+	v.Accepted(1, 1)
+	done := waiting(t, within(t), v, 1, 100)
+	k.words.Store(wordWant, 0)
+	k.words.Add(wordOutMsgs, 1)
+	k.words.Add(wordOutBytes, 1)
+	require.NoError(t, os.Rename(filepath.Join(box, waitersDir, "al"), filepath.Join(box, calledDir, "al")))
+	keep(t, box).Open(2)
+	require.NoError(t, result(t, done))
+	left, err := os.ReadDir(filepath.Join(box, calledDir))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
 func TestSealRefusesNewAndWaitingSenders(t *testing.T) {
 	boxes := t.TempDir()
 	box := makeBox(t, boxes, "bob")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/ipcmgr/ipcmgr/internal/bell"
@@ -21,6 +22,7 @@ type Keeper struct {
 	bell       *bell.Bell
 	rope       *bell.Rope
 	heard      uint64 // wordCalls as Wait has last seen it
+	waking     sync.Mutex
 }
 
 // Keep opens the gate in box for its receiver, without a change to its state.
@@ -164,26 +166,39 @@ func (k *Keeper) offer() {
 
 // wake rings everybody who waits, and forgets them: who finds no room waits
 // again. Clearing the word comes first: who sets it after that has either left
-// its name in time, or looks for room after all that happened here.
+// its name in time, or looks for room after all that happened here. A name is
+// moved before its client is rung, which may leave it anew at once, and removed
+// after: a successor finds those whom a killed keeper was about to ring.
 func (k *Keeper) wake() {
+	k.waking.Lock()
+	defer k.waking.Unlock()
 	k.words.Store(wordWant, 0)
-	d, err := disk.Real.OpenDir(filepath.Join(k.box, waitersDir))
+	called, err := disk.Real.OpenDir(filepath.Join(k.box, calledDir))
 	if err != nil {
 		return // the mailbox is being removed with everything in it
 	}
-	defer d.Close()
-	names, err := d.Names()
+	defer called.Close()
+	waiters, err := disk.Real.OpenDir(filepath.Join(k.box, waitersDir))
+	if err != nil {
+		return
+	}
+	defer waiters.Close()
+	names, err := waiters.Names()
 	if err != nil {
 		return
 	}
 	for _, key := range names {
-		_ = d.Remove(key)
-		r, err := bell.OpenRope(filepath.Join(k.boxes, key, lobbyFile))
-		if err != nil {
-			continue // that client is gone
+		_ = waiters.Rename(key, called, key)
+	}
+	if names, err = called.Names(); err != nil {
+		return
+	}
+	for _, key := range names {
+		if r, err := bell.OpenRope(filepath.Join(k.boxes, key, lobbyFile)); err == nil { // else that client is gone
+			_ = r.Ring()
+			r.Close()
 		}
-		_ = r.Ring()
-		r.Close()
+		_ = called.Remove(key)
 	}
 }
 

@@ -57,7 +57,10 @@ func TestStraceEachSystemCallFails(t *testing.T) {
 		"unlinkat": "EIO", "mkdirat": "ENOSPC", "ftruncate": "ENOSPC", "fchmod": "EIO", "newfstatat": "EIO", "fstat": "EIO",
 		"pread64": "EIO", "close": "EINTR", "flock": "ENOLCK", "linkat": "EIO", "mknodat": "ENOSPC",
 	} {
-		for when := 1; when < 100; when += 1 + when/8 {
+		for when, step := 1, 0; when < 100; when += 1 + step {
+			if call != "pread64" { // those few read pages: a file was taken for damaged when one failed
+				step = when / 4
+			}
 			route := filepath.Join(t.TempDir(), "s")
 			journal, trace, err := traced(t, route, "-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", call, errno, when))
 			faults++

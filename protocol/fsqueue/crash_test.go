@@ -80,7 +80,7 @@ func TestPartOfABatchOutlivesItsHolder(t *testing.T) {
 	require.NoError(t, bo.Leave(t.Context(), protocol.Departure{Suspend: true, Back: []protocol.Delivery{ds[2]}}))
 
 	bo = connect(t, st, "bo", protocol.Reconnect)
-	require.Equal(t, []string{"e", "f!", "g", "h", "i"}, texts(ready(t, bo)))
+	require.Equal(t, []string{"e!", "f!", "g", "h", "i"}, texts(ready(t, bo)))
 }
 
 // box is a mailbox's directory.

@@ -3,6 +3,7 @@ package fsqueue
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -305,4 +306,44 @@ func TestListingThatMissesAFileDoesNotChangeTheOrder(t *testing.T) {
 		require.Equal(t, []string{"1", "2", "3"}, take(t, bo))
 	}
 	require.Equal(t, 3, fsys.hid)
+}
+
+// Who counts what is unread while the client says goodbye finds it in one place
+// or the other, and no error.
+func TestUnreadDuringAGoodbye(t *testing.T) {
+	fsys := diskfault.New(disk.Real, nil)
+	st := storeOver(t, fsys, false)
+	al, bo := join(t, st, "al"), join(t, st, "bo")
+	_, err := give(t, al, "bo", "one", "two")
+	require.NoError(t, err)
+	fresh := bo.shelf.fresh.Path()
+	fsys.SetHook(func(op, path string) error {
+		if op == diskfault.Names && path == fresh {
+			fsys.SetHook(nil)
+			require.NoError(t, bo.Seal(t.Context())) // removes the directory that was opened
+		}
+		return nil
+	})
+	n, err := st.Unread(t.Context(), "bo")
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	require.Equal(t, []string{"one", "two"}, takeSealed(t, bo))
+}
+
+// takeSealed takes all that is in a mailbox that says goodbye.
+func takeSealed(t *testing.T, m *mailbox) []string {
+	t.Helper()
+	var got []string
+	ds := make([]protocol.Delivery, 10)
+	for {
+		n, err := m.Fetch(t.Context(), ds, true)
+		if errors.Is(err, io.EOF) {
+			return got
+		}
+		require.NoError(t, err)
+		for _, d := range ds[:n] {
+			got = append(got, string(d.Data))
+		}
+		require.NoError(t, m.Ack(t.Context(), ds[:n]))
+	}
 }

@@ -180,7 +180,7 @@ func (s *store) names(dirs ...string) (map[string]bool, error) {
 		}
 		names, err := d.Names()
 		d.Close()
-		if err != nil {
+		if err != nil && !noDir(err) { // removed since it was opened, by a goodbye
 			return nil, err
 		}
 		for _, name := range names {
