@@ -32,6 +32,7 @@ type Pair struct {
 // Verdict is what an audit says of one pair.
 type Verdict string
 
+// The verdicts. Dropped and Unknown make an audit fail.
 const (
 	Equal   Verdict = "equal"   // all that was sent was read or set aside
 	Unread  Verdict = "unread"  // the rest is still in the mailbox

@@ -37,7 +37,7 @@ func (s *scene) kill(ctx context.Context, id string) error {
 	}
 	w := s.worker(id)
 	if w != nil {
-		s.expect(w)
+		_ = s.expect(w)
 	}
 	if err := s.strike(w, victim); err != nil {
 		return err
@@ -118,7 +118,7 @@ func ExpectExit(t testing.TB, st *ipcmgr.Store, id string) error {
 	if w == nil {
 		t.Fatalf("ipctest: expect the end of %q: no such worker was started", id)
 	}
-	s.expect(w)
+	_ = s.expect(w)
 	ctx, cancel := waiting(t)
 	defer cancel()
 	err := w.Wait(ctx)

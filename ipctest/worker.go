@@ -62,7 +62,7 @@ func (w Worker) Start(t testing.TB, st *ipcmgr.Store, ids ...string) {
 	}
 	for _, one := range started {
 		if err := one.Ready(ctx); err != nil {
-			s.expect(one) // it is told here
+			_ = s.expect(one) // it is told here
 			t.Fatalf("ipctest: worker %q: %v", one.id, err)
 		}
 	}

@@ -35,6 +35,7 @@ func Errorf(code Code, format string, args ...any) *Error {
 }
 
 func (e *Error) Error() string        { return e.Text }
+// Is says whether the target is the error's Code.
 func (e *Error) Is(target error) bool { return target == e.Code }
 
 // RemoteError is what a service answered instead of a value.

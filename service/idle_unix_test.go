@@ -3,13 +3,40 @@
 package service_test
 
 import (
+	"bufio"
+	"context"
 	"fmt"
+	"os"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/service"
 )
+
+func init() { roles["idle"] = playIdle }
+
+// playIdle is a service and a caller that made one call, and prints for each
+// line of its input how much processor time it has used, in nanoseconds.
+func playIdle(ctx context.Context) error {
+	return as(ctx, "svc", func(c ipcmgr.Client) error {
+		s := service.New(c)
+		echo(s)
+		ended := make(chan error, 1)
+		go func() { ended <- s.Serve(ctx) }()
+		if _, err := service.Call[string](ctx, s.Caller(), "svc", service.PingMethod, nil); err != nil {
+			return err
+		}
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			fmt.Println(used())
+		}
+		s.End()
+		return <-ended
+	})
+}
 
 // used is the processor time of this process so far.
 func used() int64 {

@@ -1,7 +1,6 @@
 package service_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -18,25 +17,20 @@ import (
 
 // roles are what a process of this test binary may be. A role that is a service
 // is the client "svc".
-var roles map[string]func(context.Context) error
+var roles = map[string]func(context.Context) error{
+	"echo":    playEcho,
+	"once":    playOnce,
+	"stuck":   playStuck,
+	"durable": playDurable,
+	"signals": playSignals,
+	"watcher": playWatcher,
+	"exit5":   func(context.Context) error { os.Exit(5); return nil },
+	"sleeper": playSleeper,
+	"caller":  playCaller,
+	"wrapper": playWrapper,
 
-func init() {
-	roles = map[string]func(context.Context) error{
-		"echo":    playEcho,
-		"once":    playOnce,
-		"stuck":   playStuck,
-		"durable": playDurable,
-		"signals": playSignals,
-		"watcher": playWatcher,
-		"exit5":   func(context.Context) error { os.Exit(5); return nil },
-		"sleeper": playSleeper,
-		"caller":  playCaller,
-		"wrapper": playWrapper,
-		"idle":    playIdle,
-
-		"bench-echo": playBenchEcho,
-		"bench-raw":  func(context.Context) error { return playBenchRaw(os.Getenv("IPCMGR_SOCKET")) },
-	}
+	"bench-echo": playBenchEcho,
+	"bench-raw":  func(context.Context) error { return playBenchRaw(os.Getenv("IPCMGR_SOCKET")) },
 }
 
 // as runs f as a client of the store in the environment, which leaves then.
@@ -174,24 +168,5 @@ func playBenchEcho(ctx context.Context) error {
 		s := service.New(c, service.Workers(workers))
 		service.Handle(s, "echo", func(_ context.Context, v []byte) ([]byte, error) { return v, nil })
 		return s.Serve(ctx)
-	})
-}
-
-// playIdle is a service and a caller that made one call, and prints for each
-// line of its input how much processor time it has used, in nanoseconds.
-func playIdle(ctx context.Context) error {
-	return as(ctx, "svc", func(c ipcmgr.Client) error {
-		s := service.New(c)
-		echo(s)
-		ended := make(chan error, 1)
-		go func() { ended <- s.Serve(ctx) }()
-		if _, err := service.Call[string](ctx, s.Caller(), "svc", service.PingMethod, nil); err != nil {
-			return err
-		}
-		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-			fmt.Println(used())
-		}
-		s.End()
-		return <-ended
 	})
 }

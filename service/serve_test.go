@@ -293,9 +293,9 @@ func TestWrongSetup(t *testing.T) {
 		service.Handle(s, "", func(context.Context, any) (any, error) { return nil, nil })
 		s.Every(0, nil)
 		s.OnSignal(nil)
-	})
+	}, service.Workers(0))
 	err := r.wait(t)
-	for _, part := range []string{`method "echo" is set twice`, "no name", "interval", "signal"} {
+	for _, part := range []string{`method "echo" is set twice`, "no name", "interval", "signal", "0 workers"} {
 		require.ErrorContains(t, err, part)
 	}
 }

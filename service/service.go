@@ -75,7 +75,14 @@ type Option func(*Service)
 // of the service runs beside anything else of it, so its handlers need no locks.
 // More are for handlers that wait: each request then costs a hand-over to
 // another goroutine.
-func Workers(n int) Option { return func(s *Service) { s.workers = n } }
+func Workers(n int) Option {
+	return func(s *Service) {
+		s.workers = n
+		if n < 1 {
+			s.setup = append(s.setup, fmt.Errorf("%d workers: it needs at least one", n))
+		}
+	}
+}
 
 // Details lets callers see the text of every error, and of a panic. Without it
 // only that of an Error; of others they learn "Internal service error", and the

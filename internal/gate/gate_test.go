@@ -60,7 +60,7 @@ func visit(t *testing.T, box, own string) *Visitor {
 
 // waiting starts an Admit that waits, and returns when its name is with the
 // gate.
-func waiting(t *testing.T, ctx context.Context, v *Visitor, msgs, bytes int) <-chan error {
+func waiting(ctx context.Context, t *testing.T, v *Visitor, msgs, bytes int) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- v.Admit(ctx, msgs, bytes, true) }()
 	for v.words.Load(wordWant) == 0 {
@@ -95,7 +95,7 @@ func TestFullMailboxAdmitsAgainWhenFreed(t *testing.T) {
 	}
 	require.ErrorIs(t, v.Admit(t.Context(), 3, 100, false), protocol.ErrFull)
 	require.ErrorIs(t, v.Admit(t.Context(), 9, 30, false), protocol.ErrFull)
-	done := waiting(t, within(t), v, 3, 100)
+	done := waiting(within(t), t, v, 3, 100)
 	k.Freed(1, 10)
 	require.NoError(t, result(t, done))
 	msgs, bytes := k.Pending()
@@ -110,7 +110,7 @@ func TestWaiterOutlivesSuspensionAndItsKeeper(t *testing.T) {
 	require.NoError(t, err)
 	k.Open(1)
 	v.Accepted(1, 1)
-	done := waiting(t, within(t), v, 1, 100)
+	done := waiting(within(t), t, v, 1, 100)
 	k.Suspend(time.Time{})
 	k.Close()
 
@@ -131,7 +131,7 @@ func TestSuccessorWakesWhomAKilledKeeperDidNot(t *testing.T) {
 	k, v := keep(t, box), visit(t, box, makeBox(t, boxes, "al"))
 	k.Open(1)
 	v.Accepted(1, 1)
-	done := waiting(t, within(t), v, 1, 100)
+	done := waiting(within(t), t, v, 1, 100)
 	// Killed after it had taken the word and freed the place, before it rang.
 	k.words.Store(wordWant, 0)
 	k.words.Add(wordOutMsgs, 1)
@@ -147,7 +147,7 @@ func TestSuccessorRingsWhomAKilledKeeperHadCalled(t *testing.T) {
 	k, v := keep(t, box), visit(t, box, makeBox(t, boxes, "al"))
 	k.Open(1)
 	v.Accepted(1, 1)
-	done := waiting(t, within(t), v, 1, 100)
+	done := waiting(within(t), t, v, 1, 100)
 	k.words.Store(wordWant, 0)
 	k.words.Add(wordOutMsgs, 1)
 	k.words.Add(wordOutBytes, 1)
@@ -165,7 +165,7 @@ func TestSealRefusesNewAndWaitingSenders(t *testing.T) {
 	k, v := keep(t, box), visit(t, box, makeBox(t, boxes, "al"))
 	k.Open(1)
 	v.Accepted(1, 1)
-	done := waiting(t, within(t), v, 1, 100)
+	done := waiting(within(t), t, v, 1, 100)
 	k.Seal()
 	require.ErrorIs(t, result(t, done), protocol.ErrPeerGone)
 	require.ErrorIs(t, v.Admit(t.Context(), 10, 100, false), protocol.ErrPeerGone)
@@ -180,7 +180,7 @@ func TestOverdueSuspensionIsGone(t *testing.T) {
 	k.Suspend(time.Now().Add(time.Hour))
 	require.NoError(t, v.Admit(t.Context(), 1, 100, false))
 	v.Accepted(1, 1)
-	done := waiting(t, within(t), v, 1, 100)
+	done := waiting(within(t), t, v, 1, 100)
 	// The waiting sender learns a new deadline, and that it has passed.
 	k.Suspend(time.Now().Add(10 * time.Millisecond))
 	require.ErrorIs(t, result(t, done), protocol.ErrPeerGone)
@@ -197,13 +197,13 @@ func TestWaitingEndsWithContextAndLobby(t *testing.T) {
 	v.Accepted(1, 1)
 	why := errors.New("why")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	done := waiting(t, ctx, v, 1, 100)
+	done := waiting(ctx, t, v, 1, 100)
 	cancel(why)
 	require.ErrorIs(t, result(t, done), why)
 
 	ctx, cancel = context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	done = waiting(t, ctx, v, 1, 100)
+	done = waiting(ctx, t, v, 1, 100)
 	require.NoError(t, v.lobby.Close())
 	require.ErrorIs(t, result(t, done), protocol.ErrClosed)
 }
@@ -216,7 +216,7 @@ func TestSleepingReaderWakesWaitersAboveTheMark(t *testing.T) {
 	k, v := keep(t, box), visit(t, box, makeBox(t, boxes, "al"))
 	k.Open(1)
 	v.Accepted(4096, 4096)
-	done := waiting(t, within(t), v, 4096, 1<<20)
+	done := waiting(within(t), t, v, 4096, 1<<20)
 	require.NoError(t, k.Wait(within(t))) // the ring of Accepted
 	k.Freed(1, 1)
 	asleep := make(chan error, 1)
@@ -232,7 +232,7 @@ func TestRecountHealsDrift(t *testing.T) {
 	k, v := keep(t, box), visit(t, box, makeBox(t, boxes, "al"))
 	k.Open(1)
 	v.Accepted(2, 20) // counted for what was never there
-	done := waiting(t, within(t), v, 2, 100)
+	done := waiting(within(t), t, v, 2, 100)
 	k.Recount(0, 0)
 	require.NoError(t, result(t, done))
 	k.Freed(5, 50) // of senders killed before they counted
@@ -285,7 +285,7 @@ func TestOneLobbyManyGates(t *testing.T) {
 		require.NoError(t, err)
 		defer v.Close()
 		v.Accepted(1, 1)
-		keepers, dones = append(keepers, k), append(dones, waiting(t, within(t), v, 1, 100))
+		keepers, dones = append(keepers, k), append(dones, waiting(within(t), t, v, 1, 100))
 	}
 	for i := len(keepers) - 1; i >= 0; i-- {
 		keepers[i].Freed(1, 1)

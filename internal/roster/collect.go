@@ -62,7 +62,7 @@ func (k *Kind) collect(ctx context.Context, route string) (dead bool, err error)
 	r, err := k.open(route)
 	if errors.Is(err, protocol.ErrNoStore) {
 		if old(route) && k.clear(route) == 0 {
-			removeEmpty(route)
+			_ = removeEmpty(route) // the next collection tries again
 		}
 		return false, nil
 	}

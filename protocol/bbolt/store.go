@@ -60,7 +60,7 @@ func (s *store) Unread(ctx context.Context, id string) (int, error) {
 	if err == nil {
 		defer f.close()
 		n := 0
-		count := func(l *ledger) error {
+		count := func(l *ledger) error { //nolint:unparam // what read calls may fail
 			n, _ = l.count()
 			return nil
 		}

@@ -91,14 +91,6 @@ func spawn(t testing.TB, s protocol.Settings) protocol.Store {
 	return st
 }
 
-func open(t testing.TB, route string) protocol.Store {
-	t.Helper()
-	st, err := fsqueue.Protocol{}.Open(t.Context(), route)
-	require.NoError(t, err)
-	t.Cleanup(func() { st.Close() })
-	return st
-}
-
 func connect(t testing.TB, st protocol.Store, id string, mode protocol.Mode) protocol.Mailbox {
 	t.Helper()
 	m, err := st.Connect(t.Context(), protocol.ConnectOptions{ID: id, Mode: mode, Notice: func(err error) { t.Log("notice:", err) }})

@@ -19,7 +19,7 @@ func TestForgedHelloIsRefused(t *testing.T) {
 	b, told := joined(t, s, "b")
 	joined(t, s, "a") // of this process
 	started(t, "forger", s.Route())
-	told.await(t, within(t), `says that it is "a", which it is not`)
+	told.await(within(t), t, `says that it is "a", which it is not`)
 	n, err := b.Fetch(within(t), make([]protocol.Delivery, 1), false)
 	require.NoError(t, err)
 	require.Zero(t, n)
@@ -33,7 +33,7 @@ func TestForgedHelloOfAClientOfAnotherProcessIsRefused(t *testing.T) {
 	c := raw(t, s, "b")
 	_, err := c.Write(framed(string(hello("a")), "forged"))
 	require.NoError(t, err)
-	told.await(t, within(t), `says that it is "a", which it is not`)
+	told.await(within(t), t, `says that it is "a", which it is not`)
 	closed(t, c)
 }
 
@@ -46,7 +46,7 @@ func TestHelloOfNobodyIsRefused(t *testing.T) {
 		require.NoError(t, err)
 		closed(t, c)
 	}
-	told.await(t, within(t), "begins with no hello")
+	told.await(within(t), t, "begins with no hello")
 }
 
 func TestHugeFrameClosesTheConnectionBeforeMemoryIsSpent(t *testing.T) {
@@ -56,7 +56,7 @@ func TestHugeFrameClosesTheConnectionBeforeMemoryIsSpent(t *testing.T) {
 	c := raw(t, s, "b")
 	_, err := c.Write(append(framed(string(hello("perl")), "good"), 0xff, 0xff, 0xff, 0xff, 'x'))
 	require.NoError(t, err)
-	told.await(t, within(t), "a frame of 4294967295 bytes is announced, 1048576 are allowed")
+	told.await(within(t), t, "a frame of 4294967295 bytes is announced, 1048576 are allowed")
 	closed(t, c)
 	_, texts := fetched(t, b, 1)
 	require.Equal(t, []string{"good"}, texts)
@@ -119,7 +119,7 @@ func TestSilentConnectionsAreLimited(t *testing.T) {
 	for range maxStrangers + 50 {
 		silent = append(silent, raw(t, s, "b"))
 	}
-	told.await(t, within(t), "connections wait to say who they are")
+	told.await(within(t), t, "connections wait to say who they are")
 	for _, c := range silent[:50] {
 		closed(t, c) // the oldest ones
 	}
@@ -142,7 +142,7 @@ func TestConnectionsOfOnePeerAreLimited(t *testing.T) {
 		_, err := raw(t, s, "b").Write(framed(string(hello("perl"))))
 		require.NoError(t, err)
 	}
-	told.await(t, within(t), `"perl" has 256 connections and makes another one`)
+	told.await(within(t), t, `"perl" has 256 connections and makes another one`)
 	send(t, a, "b", "hello")
 	_, texts := fetched(t, b, 1)
 	require.Equal(t, []string{"hello"}, texts)
@@ -172,7 +172,7 @@ func TestDeathInTheMiddleOfAMessage(t *testing.T) {
 	from, texts := fetched(t, b, 1)
 	require.Equal(t, "a", from)
 	require.Equal(t, []string{"whole"}, texts)
-	told.await(t, within(t), `the connection of "a" ended in the middle of a message`)
+	told.await(within(t), t, `the connection of "a" ended in the middle of a message`)
 	n, err := b.Fetch(within(t), make([]protocol.Delivery, 1), false)
 	require.NoError(t, err)
 	require.Zero(t, n)

@@ -166,7 +166,7 @@ func TestAnotherSocketIsNotUnlinked(t *testing.T) {
 	require.NoError(t, err)
 	defer unix.Close(fd)
 	require.NoError(t, os.Rename(other, path))
-	told.await(t, within(t), "another file has come to stand at "+path)
+	told.await(within(t), t, "another file has come to stand at "+path)
 	require.NoError(t, b.Leave(within(t), protocol.Departure{}))
 	_, err = os.Lstat(path)
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ package unixsocket
 
 import (
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,14 +91,33 @@ func (p *poller) drop(fd int) {
 	}
 }
 
-// ready lists, without waiting, sockets that can be read. The list is valid
-// until the next call.
+// ready lists, without waiting, sockets that can be read. It asks the kernel,
+// for the goroutines learn of what has come a moment later: an empty list means
+// that there is nothing. The list is valid until the next call.
 func (p *poller) ready() []int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rearm()
 	p.told, p.readable = p.readable, nil
+	all := make([]unix.PollFd, 0, len(p.watches))
+	for fd := range p.watches {
+		all = append(all, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	if _, err := retried(func() (int, error) { return unix.Poll(all, 0) }); err != nil {
+		return p.toldOf()
+	}
 	var fds []int
+	for _, one := range all {
+		if one.Revents != 0 {
+			fds = append(fds, int(one.Fd))
+		}
+	}
+	slices.Sort(fds)
+	return fds
+}
+
+// toldOf lists what the goroutines have told of.
+func (p *poller) toldOf() (fds []int) {
 	for _, w := range p.told {
 		if p.watches[w.fd] == w {
 			fds = append(fds, w.fd)

@@ -53,7 +53,7 @@ func (n *notices) add(err error) {
 }
 
 // await waits for a notice with text in it.
-func (n *notices) await(t testing.TB, ctx context.Context, text string) {
+func (n *notices) await(ctx context.Context, t testing.TB, text string) {
 	t.Helper()
 	for {
 		n.mu.Lock()
