@@ -34,7 +34,8 @@ func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
 }
 
-func (e *Error) Error() string        { return e.Text }
+func (e *Error) Error() string { return e.Text }
+
 // Is says whether the target is the error's Code.
 func (e *Error) Is(target error) bool { return target == e.Code }
 

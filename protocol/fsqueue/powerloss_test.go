@@ -37,7 +37,7 @@ func memoryDir(t *testing.T) string {
 func unsynced() disk.FS {
 	return diskfault.New(disk.Real, func(op, _ string) error {
 		if op == diskfault.Sync || op == diskfault.SyncDir {
-			return diskfault.Skip
+			return diskfault.ErrSkip
 		}
 		return nil
 	})

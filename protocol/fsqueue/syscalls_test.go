@@ -42,7 +42,7 @@ func (b *breaker) hook(op, path string) error {
 		return b.err
 	}
 	if op == diskfault.Sync || op == diskfault.SyncDir {
-		return diskfault.Skip
+		return diskfault.ErrSkip
 	}
 	return nil
 }

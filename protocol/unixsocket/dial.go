@@ -25,6 +25,9 @@ import (
 // vanished.
 const reappearance = time.Second
 
+// errOther says that a process has a peer's socket that is not known to be it.
+var errOther = errors.New("not the peer")
+
 // reachPeer finds the peer, its gate, and a connection with it.
 func (m *Mailbox) reachPeer(ctx context.Context, l *link, wait bool) error {
 	ctx, done := m.during(ctx)
@@ -127,7 +130,7 @@ func (m *Mailbox) dial(ctx context.Context, seen *roster.Seen, path string) (*co
 	case err != nil:
 		err = fmt.Errorf("who listens at %s is not told: %w", path, err)
 	case uid != os.Geteuid() || !m.same(pid, seen.PID):
-		err = fmt.Errorf("process %d of user %d listens at %s, where process %d should", pid, uid, path, seen.PID)
+		err = fmt.Errorf("%w: process %d of user %d listens at %s, where process %d should", errOther, pid, uid, path, seen.PID)
 	}
 	if err != nil {
 		c.close()
@@ -177,6 +180,11 @@ func (m *Mailbox) settled(ctx context.Context, seen *roster.Seen, why error) err
 		return m.awaitSocket(ctx, seen)
 	case errors.Is(why, unix.ECONNREFUSED), errors.Is(why, errBroken):
 		return m.awaitEnd(ctx, seen)
+	case errors.Is(why, errOther):
+		// It may be the successor of who was seen.
+		if now, err := m.store.Look(seen.ID); err != nil || now.State != seen.State || now.Epoch != seen.Epoch {
+			return nil
+		}
 	}
 	return why
 }

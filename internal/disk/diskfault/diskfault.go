@@ -37,11 +37,11 @@ const (
 // Hook is asked before each call, with the path that it is about. An error is
 // the call's result, and the call is not made (a Close is made all the same, so
 // that nothing leaks). An error of type *ShortWrite lets a Write do a part. It
-// may be called concurrently. Skip lets a Sync succeed that is not made.
+// may be called concurrently. ErrSkip lets a Sync succeed that is not made.
 type Hook func(op, path string) error
 
-// Skip is for tests that make many stores and cut no power: disks are slow.
-var Skip = errors.New("not made")
+// ErrSkip is for tests that make many stores and cut no power: disks are slow.
+var ErrSkip = errors.New("not made")
 
 // ShortWrite makes a Write put down only N bytes and return Err.
 type ShortWrite struct {

@@ -56,7 +56,7 @@ func (f *file) Sync() error {
 }
 
 func unlessSkipped(err error) error {
-	if err == Skip {
+	if err == ErrSkip {
 		return nil
 	}
 	return err
