@@ -25,7 +25,8 @@ import (
 // vanished.
 const reappearance = time.Second
 
-// errOther says that a process has a peer's socket that is not known to be it.
+// errOther says that another process listens at a peer's socket: mostly its
+// successor, while nobody has told yet that the peer has ended.
 var errOther = errors.New("not the peer")
 
 // reachPeer finds the peer, its gate, and a connection with it.
@@ -178,13 +179,8 @@ func (m *Mailbox) settled(ctx context.Context, seen *roster.Seen, why error) err
 	switch {
 	case errors.Is(why, fs.ErrNotExist):
 		return m.awaitSocket(ctx, seen)
-	case errors.Is(why, unix.ECONNREFUSED), errors.Is(why, errBroken):
+	case errors.Is(why, unix.ECONNREFUSED), errors.Is(why, errBroken), errors.Is(why, errOther):
 		return m.awaitEnd(ctx, seen)
-	case errors.Is(why, errOther):
-		// It may be the successor of who was seen.
-		if now, err := m.store.Look(seen.ID); err != nil || now.State != seen.State || now.Epoch != seen.Epoch {
-			return nil
-		}
 	}
 	return why
 }

@@ -110,6 +110,29 @@ func (m *Mailbox) dropStranger(reason error) bool {
 // receive reads c once, after all that its peer has written on others before,
 // and says whether something came, if only the end.
 func (m *Mailbox) receive(c *conn) bool {
+	if c.from == nil {
+		m.hearOlder(c)
+	}
+	return m.hear(c)
+}
+
+// hearOlder reads the hellos that are there of older connections which may be
+// c's peer's: what it has written on them comes before what is on c.
+func (m *Mailbox) hearOlder(c *conn) {
+	m.mu.Lock()
+	strangers := slices.Clone(m.strangers)
+	m.mu.Unlock()
+	for _, o := range strangers {
+		if o == c {
+			return
+		}
+		if o.pid == c.pid {
+			m.hear(o)
+		}
+	}
+}
+
+func (m *Mailbox) hear(c *conn) bool {
 	if c.from != nil {
 		if !c.in.primed && m.stalls(c) {
 			return false
@@ -120,7 +143,7 @@ func (m *Mailbox) receive(c *conn) bool {
 	}
 	got := m.absorb(c)
 	if c.in.primed {
-		m.receive(c) // what came with the hello; no event will tell of it
+		m.hear(c) // what came with the hello; no event will tell of it
 	}
 	return got
 }

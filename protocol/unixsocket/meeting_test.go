@@ -102,6 +102,27 @@ func TestPeerThatRestartsIsReachedAgain(t *testing.T) {
 	}
 }
 
+// A peer that turns to a newer connection before its older one has said hello
+// is heard in the order in which it wrote, whichever is looked at first.
+func TestNewerConnectionIsHeardAfterTheOlder(t *testing.T) {
+	s := spawned(t)
+	b, _ := joined(t, s, "b")
+	marker(t, s, "perl")
+	ctx := within(t)
+	require.NoError(t, b.take(ctx)) // nobody reads
+	older := raw(t, s, "b")
+	require.True(t, b.acceptAll(), "and it has not said who it is")
+	_, err := older.Write(framed(string(hello("perl")), "one", "two"))
+	require.NoError(t, err)
+	newer := raw(t, s, "b")
+	_, err = newer.Write(framed(string(hello("perl")), "three"))
+	require.NoError(t, err)
+	require.True(t, b.acceptAll())
+	b.release()
+	_, texts := fetched(t, b, 3)
+	require.Equal(t, []string{"one", "two", "three"}, texts)
+}
+
 // A client that crashed with a full mailbox is crashed, not full: the count at
 // its gate does not outlive it.
 func TestCrashedWhileFullIsCrashed(t *testing.T) {
