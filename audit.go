@@ -140,7 +140,7 @@ func (s *Store) Audit(ctx context.Context) (*Audit, error) {
 	if err != nil {
 		return nil, s.wrap("audit", err)
 	}
-	a := auditor{stats: stats, torn: torn, states: map[string]State{}, kept: map[string]int64{}}
+	a := auditor{stats: stats, torn: torn, states: map[string]State{}, kept: map[string]int64{}, loses: !s.Features().Redelivers}
 	for _, p := range peers {
 		name := countedAs(p.ID)
 		if a.states[name] == 0 || p.State != Suspended { // of several anonymous ones, one in doubt
@@ -161,6 +161,7 @@ type auditor struct {
 	torn   map[string]error // of whom the statistics do not decode
 	states map[string]State
 	kept   map[string]int64 // messages in the mailbox that no pair has accounted for yet
+	loses  bool             // a crash loses messages with the counts of them
 }
 
 func (a *auditor) pairs() []Pair {
@@ -196,8 +197,11 @@ func (a *auditor) pair(from, to string) Pair {
 		Sent: sender.Sent[to], Read: receiver.Read[from],
 		Rejected: receiver.Rejected[from], Corrupt: receiver.Corrupt[from], Dropped: receiver.Dropped[from],
 	}
-	rest := p.Sent - p.Read - p.Rejected - p.Corrupt - p.Dropped
+	rest := p.Sent - p.Read - p.Rejected - p.Dropped
+	rest -= min(p.Corrupt, max(rest, 0)) // beyond that they were forged: nobody sent them
 	switch doubt := a.doubt(from, to); {
+	case rest == 0 && p.Dropped == 0 && a.loses && (a.crashed(from) || a.crashed(to)):
+		p.Verdict, p.Reason = Unknown, doubt // the counts agree by chance
 	case rest == 0 && p.Dropped == 0:
 		p.Verdict = Equal
 	case rest == 0:
@@ -219,13 +223,18 @@ func (a *auditor) pair(from, to string) Pair {
 	return p
 }
 
+// crashed says whether the id ever did.
+func (a *auditor) crashed(id string) bool {
+	return a.states[id] == Crashed || a.stats[id].Crashes > 0
+}
+
 // doubt says why the counts of two clients need not agree.
 func (a *auditor) doubt(from, to string) string {
 	for _, id := range []string{from, to} {
-		switch s := a.stats[id]; {
+		switch {
 		case a.torn[id] != nil:
 			return fmt.Sprintf("what %q counted is not known: %v", id, a.torn[id])
-		case a.states[id] == Crashed, s.Crashes > 0:
+		case a.crashed(id):
 			return fmt.Sprintf("%q crashed; these are its last counts", id)
 		case a.states[id] == Active:
 			return fmt.Sprintf("%q is active; these are its last counts", id)

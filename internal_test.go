@@ -130,22 +130,26 @@ func TestAuditor(t *testing.T) {
 		a, b   Stats
 		states map[string]State
 		kept   int64
+		loses  bool // the protocol keeps nothing of who crashed
 		want   Verdict
 	}{
-		"equal":                    {Stats{Sent: to(3)}, Stats{Read: from(1), Rejected: from(1), Corrupt: from(1)}, nil, 0, Equal},
-		"unread":                   {Stats{Sent: to(3)}, Stats{Read: from(1)}, nil, 2, Unread},
-		"one lost":                 {Stats{Sent: to(3)}, Stats{Read: from(1)}, nil, 1, Dropped},
-		"dropped":                  {Stats{Sent: to(3)}, Stats{Read: from(1), Dropped: from(2)}, nil, 0, Dropped},
-		"the sender crashed":       {Stats{Sent: to(1)}, Stats{Read: from(2)}, map[string]State{"a": Crashed}, 0, Unknown},
-		"the receiver is at it":    {Stats{Sent: to(2)}, Stats{Read: from(1)}, map[string]State{"b": Active}, 0, Unknown},
-		"unsure":                   {Stats{Sent: to(1), Unsure: to(1)}, Stats{Read: from(2)}, nil, 0, Unknown},
-		"unsure of another":        {Stats{Sent: to(2), Unsure: map[string]int64{"c": 1}}, Stats{Read: from(1), Unsure: from(1)}, nil, 0, Dropped},
-		"it had crashed before":    {Stats{Sent: to(2)}, Stats{Read: from(1), Crashes: 1}, nil, 0, Unknown},
-		"more than was sent":       {Stats{Sent: to(1)}, Stats{Read: from(2)}, nil, 0, Unknown},
-		"unread, others' too":      {Stats{Sent: to(3)}, Stats{Read: from(1)}, nil, 9, Unread},
-		"dropped before, and more": {Stats{Sent: to(3)}, Stats{Dropped: from(1)}, nil, 2, Dropped},
+		"equal":                    {Stats{Sent: to(3)}, Stats{Read: from(1), Rejected: from(1), Corrupt: from(1)}, nil, 0, false, Equal},
+		"unread":                   {Stats{Sent: to(3)}, Stats{Read: from(1)}, nil, 2, false, Unread},
+		"one lost":                 {Stats{Sent: to(3)}, Stats{Read: from(1)}, nil, 1, false, Dropped},
+		"dropped":                  {Stats{Sent: to(3)}, Stats{Read: from(1), Dropped: from(2)}, nil, 0, false, Dropped},
+		"the sender crashed":       {Stats{Sent: to(1)}, Stats{Read: from(2)}, map[string]State{"a": Crashed}, 0, false, Unknown},
+		"the receiver is at it":    {Stats{Sent: to(2)}, Stats{Read: from(1)}, map[string]State{"b": Active}, 0, false, Unknown},
+		"unsure":                   {Stats{Sent: to(1), Unsure: to(1)}, Stats{Read: from(2)}, nil, 0, false, Unknown},
+		"unsure of another":        {Stats{Sent: to(2), Unsure: map[string]int64{"c": 1}}, Stats{Read: from(1), Unsure: from(1)}, nil, 0, false, Dropped},
+		"it had crashed before":    {Stats{Sent: to(2)}, Stats{Read: from(1), Crashes: 1}, nil, 0, false, Unknown},
+		"more than was sent":       {Stats{Sent: to(1)}, Stats{Read: from(2)}, nil, 0, false, Unknown},
+		"unread, others' too":      {Stats{Sent: to(3)}, Stats{Read: from(1)}, nil, 9, false, Unread},
+		"forged":                   {Stats{Sent: to(1)}, Stats{Read: from(1), Corrupt: from(5)}, nil, 0, false, Equal},
+		"agree after a crash":      {Stats{Sent: to(1)}, Stats{Read: from(1), Crashes: 1}, nil, 0, false, Equal},
+		"agree by chance":          {Stats{Sent: to(1)}, Stats{Read: from(1), Crashes: 1}, nil, 0, true, Unknown},
+		"dropped before, and more": {Stats{Sent: to(3)}, Stats{Dropped: from(1)}, nil, 2, false, Dropped},
 	} {
-		a := auditor{stats: map[string]Stats{"a": c.a, "b": c.b}, states: c.states, kept: map[string]int64{"b": c.kept}}
+		a := auditor{stats: map[string]Stats{"a": c.a, "b": c.b}, states: c.states, kept: map[string]int64{"b": c.kept}, loses: c.loses}
 		require.Equal(t, c.want, a.pair("a", "b").Verdict, name)
 	}
 }

@@ -17,6 +17,8 @@ import (
 // The test binary is the command too: it is copied into the scripts' PATH
 // under its name, and starts itself again as a worker.
 func TestMain(m *testing.M) {
+	// With the race detector each process would wait for a second at its end.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	testscript.Main(m, map[string]func(){"ipcmgr": func() {
 		beforeHash = disturb
 		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -77,6 +79,7 @@ func runScripts(t *testing.T, k kind, dir string) {
 				return err
 			}
 			env.Setenv("XDG_RUNTIME_DIR", run)
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			env.Setenv("P", k.protocol)
 			env.Setenv("S", k.serializer)
 			env.Setenv("ROUTE", filepath.Join(env.WorkDir, "st"))
