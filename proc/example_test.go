@@ -74,6 +74,9 @@ func ExampleSupervise() {
 			}
 			fmt.Println("answered:", answer)
 		}
+		if err := sup.Ready(ctx); err != nil { // an answer may come before the word that it is ready
+			return err
+		}
 		if err := sup.Stop(ctx); err != nil {
 			return err
 		}
