@@ -35,6 +35,9 @@ a worker that dies go to the others.`,
 			if d.workers < 1 {
 				return usagef(cmd, "--workers must be at least 1")
 			}
+			if most := mostWorkers(); d.workers > most {
+				return usagef(cmd, "--workers must be at most %d here", most)
+			}
 			if d.sum && d.json {
 				return usagef(cmd, "--sum and --json exclude each other")
 			}
@@ -74,6 +77,10 @@ type demo struct {
 	counts     ipcmgr.Stats // of the parent
 	audit      *ipcmgr.Audit
 }
+
+// mostWorkers bounds the processes of a run: more than a few for each processor
+// hash nothing sooner, and use up what all processes of the user share.
+func mostWorkers() int { return max(64, 4*runtime.NumCPU()) }
 
 // parentID is the client that hands out the files.
 const parentID = "parent"

@@ -65,6 +65,7 @@ const (
 	stateOpen uint64 = iota
 	stateSuspended
 	stateSealed
+	stateRazed // with its whole store
 )
 
 // Make puts the gate's files into the mailbox's directory box. Those that are

@@ -172,6 +172,58 @@ func TestSealRefusesNewAndWaitingSenders(t *testing.T) {
 	require.False(t, v.Open())
 }
 
+// Who waits when the store is removed is told, and by a rename of the directory
+// that its own lobby is in.
+func TestRazeEndsWaiting(t *testing.T) {
+	boxes := filepath.Join(t.TempDir(), "box")
+	require.NoError(t, os.Mkdir(boxes, 0o700))
+	box := makeBox(t, boxes, "bob")
+	k, v := keep(t, box), visit(t, box, makeBox(t, boxes, "al"))
+	k.Open(1)
+	v.Accepted(1, 1)
+	require.NoError(t, os.WriteFile(filepath.Join(boxes, "stray"), nil, 0o600))
+	done := waiting(within(t), t, v, 1, 100)
+	ruin := boxes + "-ruin"
+	require.NoError(t, os.Rename(boxes, ruin))
+	Raze(ruin)
+	require.ErrorIs(t, result(t, done), protocol.ErrNoStore)
+	require.ErrorIs(t, v.Admit(t.Context(), 9, 100, false), protocol.ErrNoStore)
+	require.True(t, v.Sealed())
+}
+
+// A waiter that could not be rung is rung by the next occasion.
+func TestFailedRingIsTriedAgain(t *testing.T) {
+	for _, name := range []string{calledDir, waitersDir} {
+		boxes := t.TempDir()
+		box := makeBox(t, boxes, "bob")
+		k, v := keep(t, box), visit(t, box, makeBox(t, boxes, "al"))
+		k.Open(1)
+		v.Accepted(2, 2)
+		done := waiting(within(t), t, v, 2, 100)
+		path := filepath.Join(box, name)
+		require.NoError(t, os.Rename(path, path+"-away"))
+		k.Freed(1, 1)
+		require.NoError(t, os.Rename(path+"-away", path))
+		k.Rest()
+		require.NoError(t, result(t, done))
+	}
+}
+
+// What senders count between a look at the mailbox and the recount stays
+// counted.
+func TestRecountForgetsNothingNewer(t *testing.T) {
+	boxes := t.TempDir()
+	box := makeBox(t, boxes, "bob")
+	k, v := keep(t, box), visit(t, box, makeBox(t, boxes, "al"))
+	k.Open(1)
+	v.Accepted(3, 30)
+	before := k.Tally() // a look finds one of the three
+	v.Accepted(2, 20)
+	k.RecountSince(before, 1, 10)
+	msgs, bytes := k.Pending()
+	require.Equal(t, []int{3, 30}, []int{msgs, bytes})
+}
+
 func TestOverdueSuspensionIsGone(t *testing.T) {
 	boxes := t.TempDir()
 	box := makeBox(t, boxes, "bob")

@@ -144,12 +144,26 @@ func (k *Keeper) Pending() (msgs, bytes int) {
 	return pending(k.words, wordInMsgs, wordOutMsgs), pending(k.words, wordInBytes, wordOutBytes)
 }
 
-// Recount replaces what Pending says by what a look at the whole mailbox found.
-// Do it whenever that is known, and always before a Wait on an empty mailbox:
-// a sender that counts later than the look rings, so the next one corrects it.
-func (k *Keeper) Recount(msgs, bytes int) {
-	k.words.Store(wordOutBytes, k.words.Load(wordInBytes)-uint64(bytes))
-	k.words.Store(wordOutMsgs, k.words.Load(wordInMsgs)-uint64(msgs))
+// Recount replaces what Pending says by what a look at the whole mailbox found,
+// when no sender can have counted since.
+func (k *Keeper) Recount(msgs, bytes int) { k.RecountSince(k.Tally(), msgs, bytes) }
+
+// Tally is what senders have counted, ever.
+type Tally struct{ msgs, bytes uint64 }
+
+// Tally is for RecountSince.
+func (k *Keeper) Tally() Tally {
+	return Tally{k.words.Load(wordInMsgs), k.words.Load(wordInBytes)}
+}
+
+// RecountSince replaces what Pending says by what a look at the whole mailbox
+// found, where before was taken before the look: what was counted since is not
+// forgotten. Do it whenever that is known, and always before a Wait on an empty
+// mailbox: a sender that counts what the look has found already counts it twice,
+// but rings, so the next look corrects it.
+func (k *Keeper) RecountSince(before Tally, msgs, bytes int) {
+	k.words.Store(wordOutBytes, before.bytes-uint64(bytes))
+	k.words.Store(wordOutMsgs, before.msgs-uint64(msgs))
 	k.offer()
 }
 
@@ -168,38 +182,48 @@ func (k *Keeper) offer() {
 // again. Clearing the word comes first: who sets it after that has either left
 // its name in time, or looks for room after all that happened here. A name is
 // moved before its client is rung, which may leave it anew at once, and removed
-// after: a successor finds those whom a killed keeper was about to ring.
+// after: a successor finds those whom a killed keeper was about to ring. Who
+// could not be rung, for want of a descriptor say, is still wanted: the next
+// Freed or Wait tries again.
 func (k *Keeper) wake() {
 	k.waking.Lock()
 	defer k.waking.Unlock()
 	k.words.Store(wordWant, 0)
+	if k.ringAll() != nil {
+		k.words.Store(wordWant, 1)
+	}
+}
+
+func (k *Keeper) ringAll() error {
 	called, err := disk.Real.OpenDir(filepath.Join(k.box, calledDir))
 	if err != nil {
-		return // the mailbox is being removed with everything in it
+		return err
 	}
 	defer called.Close()
 	waiters, err := disk.Real.OpenDir(filepath.Join(k.box, waitersDir))
 	if err != nil {
-		return
+		return err
 	}
 	defer waiters.Close()
 	names, err := waiters.Names()
 	if err != nil {
-		return
+		return err
 	}
+	var failed error
 	for _, key := range names {
-		_ = waiters.Rename(key, called, key)
+		failed = errors.Join(failed, waiters.Rename(key, called, key))
 	}
 	if names, err = called.Names(); err != nil {
-		return
+		return err
 	}
 	for _, key := range names {
-		if r, err := bell.OpenRope(filepath.Join(k.boxes, key, lobbyFile)); err == nil { // else that client is gone
-			_ = r.Ring()
-			r.Close()
+		if err := ringLobby(filepath.Join(k.boxes, key)); err != nil {
+			failed = errors.Join(failed, err)
+			continue
 		}
 		_ = called.Remove(key)
 	}
+	return failed
 }
 
 // Close ends the keeper's use of the gate, and a Wait with os.ErrClosed. It

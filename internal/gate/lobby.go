@@ -2,6 +2,8 @@ package gate
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"sync"
 
@@ -36,6 +38,19 @@ func OpenLobby(box, key string) (*Lobby, error) {
 		return nil, err
 	}
 	return &Lobby{key: key, bell: b, rung: make(chan struct{}), closed: make(chan struct{})}, nil
+}
+
+// ringLobby wakes those who wait in the lobby of box. That there is none is no
+// error: that client is gone.
+func ringLobby(box string) error {
+	r, err := bell.OpenRope(filepath.Join(box, lobbyFile))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.Ring(), r.Close())
 }
 
 // enter begins the wait of one more.

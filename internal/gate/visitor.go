@@ -36,7 +36,7 @@ func Visit(box string, l *Lobby) (*Visitor, error) {
 }
 
 // Sealed says whether the gate refuses everybody.
-func (v *Visitor) Sealed() bool { return v.words.Load(wordState) == stateSealed }
+func (v *Visitor) Sealed() bool { return v.words.Load(wordState) >= stateSealed }
 
 // Open says whether the peer has neither suspended nor sealed. If not, its id
 // may have another gate by now, and the caller looks for it.
@@ -46,8 +46,8 @@ func (v *Visitor) Open() bool { return v.words.Load(wordState) == stateOpen }
 // maxBytes bytes: what is handed in next may exceed these once. Otherwise it
 // returns ErrFull or, with wait, blocks until there is room, also while the
 // peer is suspended or has crashed. ErrPeerGone when the gate is sealed or the
-// suspension is overdue, ErrClosed when the lobby is closed, context.Cause(ctx)
-// when ctx ends first.
+// suspension is overdue, ErrNoStore when the store was unspawned, ErrClosed when
+// the lobby is closed, context.Cause(ctx) when ctx ends first.
 func (v *Visitor) Admit(ctx context.Context, maxMsgs, maxBytes int, wait bool) error {
 	err := v.look(maxMsgs, maxBytes)
 	if !wait || !errors.Is(err, protocol.ErrFull) {
@@ -61,6 +61,8 @@ func (v *Visitor) look(maxMsgs, maxBytes int) error {
 	switch v.words.Load(wordState) {
 	case stateSealed:
 		return protocol.ErrPeerGone
+	case stateRazed:
+		return protocol.ErrNoStore
 	case stateSuspended:
 		if at, ok := overdue(v.words); ok && time.Now().After(at) {
 			return fmt.Errorf("%w: its suspension ended at %s", protocol.ErrPeerGone, at.Format(time.RFC3339))
@@ -79,7 +81,7 @@ func (v *Visitor) queue(ctx context.Context, maxMsgs, maxBytes int) error {
 	for {
 		rung := v.lobby.next()
 		if err := v.register(); err != nil {
-			if gone := v.look(maxMsgs, maxBytes); errors.Is(gone, protocol.ErrPeerGone) {
+			if gone := v.look(maxMsgs, maxBytes); errors.Is(gone, protocol.ErrPeerGone) || errors.Is(gone, protocol.ErrNoStore) {
 				return gone // the mailbox was removed meanwhile
 			}
 			return err

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
+	"github.com/ipcmgr/ipcmgr/internal/gate"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -108,6 +109,8 @@ func (r *Roster) clearAway(ctx context.Context) error {
 	case errors.Is(err, fs.ErrNotExist):
 		err = r.eraseForeign(left.ids) // clients make their doors again
 	}
+	// Who waits for room in one of its mailboxes would never hear of it.
+	gate.Raze(filepath.Join(route, left.name, "box"))
 	err = errors.Join(err, removeAll(ctx, dir, left.name))
 	if r.head.Made {
 		err = errors.Join(err, removeEmpty(route))

@@ -139,6 +139,7 @@ func (m *mailbox) takeStock() error {
 	if err := moveAll(s.out, s.fresh); err != nil {
 		return err
 	}
+	before := s.gate.Tally()
 	found, err := s.list()
 	if err != nil {
 		return err
@@ -164,7 +165,7 @@ func (m *mailbox) takeStock() error {
 			last = max(last, l.place.number)
 		}
 	}
-	m.gate.Recount(max(msgs, 0), bytes)
+	m.gate.RecountSince(before, max(msgs, 0), bytes)
 	if err := m.door.make(); err != nil {
 		return err
 	}

@@ -59,12 +59,13 @@ func (s *shelf) fetch(ds []protocol.Delivery) (int, error) {
 			if b.n > 0 {
 				break // a listing costs more than what it may add is worth
 			}
+			before := s.gate.Tally()
 			more, err := s.refill()
 			if err != nil {
 				return 0, err
 			}
 			if !more {
-				s.recount()
+				s.recount(before)
 				return 0, nil
 			}
 		}

@@ -129,10 +129,10 @@ func (s *shelf) news() (map[string]label, error) {
 
 // recount tells the gate what the mailbox holds, when a listing found nothing
 // but what is handed out.
-func (s *shelf) recount() {
+func (s *shelf) recount(before gate.Tally) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gate.Recount(len(s.handed), s.bytes)
+	s.gate.RecountSince(before, len(s.handed), s.bytes)
 }
 
 // load reads a file from wherever it lies.

@@ -60,6 +60,9 @@ func (b *mailbox) peer() protocol.Peer {
 
 // refuses says why the mailbox takes no message, however long one waits.
 func (b *mailbox) refuses() error {
+	if b.st.unspawned {
+		return protocol.ErrNoStore
+	}
 	p := protocol.Peer{State: b.state, Until: b.until}
 	if b.gone || b.sealed || p.Overdue(time.Now()) {
 		return protocol.ErrPeerGone

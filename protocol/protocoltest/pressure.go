@@ -18,6 +18,7 @@ func pressure(t *testing.T, h Harness) {
 	h.run(t, "FullOneHoldsUpNoOther", fullOneHoldsUpNoOther, room(16, 1<<20))
 	h.run(t, "SealWakes", sealWakes, room(16, 1<<20))
 	h.run(t, "LeaveWakes", leaveWakes, room(16, 1<<20))
+	h.run(t, "UnspawnWakes", unspawnWakes, room(16, 1<<20))
 	if f := h.Protocol.Features(); f.Suspends {
 		h.run(t, "WaitsThroughSuspension", waitsThroughSuspension, room(16, 1<<20))
 		h.run(t, "OverdueWakes", overdueWakes, room(16, 1<<20))
@@ -191,6 +192,15 @@ func leaveWakes(s *scene) {
 	if !gone(f.err) {
 		s.Fatalf("a sender that waited was woken by Leave with %v", f.err)
 	}
+}
+
+// So does the end of the store.
+func unspawnWakes(s *scene) {
+	s.connect("b", protocol.New)
+	f, _ := s.blocked("b")
+	s.must(s.store.Unspawn(s.ctx), "unspawn")
+	<-f.done
+	s.wantErr(f.err, protocol.ErrNoStore, "a sender that waited when the store was unspawned")
 }
 
 // A sender goes on waiting while the receiver is suspended, and is served when

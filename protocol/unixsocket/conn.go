@@ -116,6 +116,31 @@ func (c *conn) copy() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "unixsocket"), nil
 }
 
+// hangup blocks until the other side has closed the connection, and gives
+// errBroken, or until ctx ends. Whoever reads the connection would find out, but
+// one that is stalled or sealed is not read.
+func (c *conn) hangup(ctx context.Context) error {
+	f, err := c.copy()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { f.SetReadDeadline(past) })
+	defer stop()
+	err = raw.Read(func(fd uintptr) bool { return polled(int(fd), 0) })
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return errBroken
+}
+
 // ended says whether the other side has closed the connection, as its end does
 // to it. What it wrote before may still be unread here.
 func (c *conn) ended() bool {

@@ -145,11 +145,15 @@ func (m *Mailbox) room(ctx context.Context, l *link, wait bool) error {
 		return err
 	}
 	defer m.sticks(l)()
-	var over []context.Context
-	if l.conn != nil {
-		over = append(over, l.conn.over)
-	}
-	ctx, cancel := m.during(ctx, over...)
+	ctx, cancel := m.during(ctx)
 	defer cancel()
+	if l.conn != nil {
+		var broken context.CancelCauseFunc
+		ctx, broken = context.WithCancelCause(ctx)
+		var watch sync.WaitGroup
+		defer watch.Wait()
+		defer broken(nil)
+		watch.Go(func() { broken(l.conn.hangup(ctx)) })
+	}
 	return l.visitor.Admit(ctx, m.msgLimit, m.byteLimit, true)
 }

@@ -248,16 +248,11 @@ func (m *Mailbox) usable(ctx context.Context) error {
 
 // during gives a context that ends with ctx, and with ErrClosed when the client
 // leaves.
-func (m *Mailbox) during(ctx context.Context, also ...context.Context) (context.Context, func()) {
+func (m *Mailbox) during(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	stops := []func() bool{context.AfterFunc(m.over, func() { cancel(protocol.ErrClosed) })}
-	for _, a := range also {
-		stops = append(stops, context.AfterFunc(a, func() { cancel(errBroken) }))
-	}
+	stop := context.AfterFunc(m.over, func() { cancel(protocol.ErrClosed) })
 	return ctx, func() {
-		for _, stop := range stops {
-			stop()
-		}
+		stop()
 		cancel(nil)
 	}
 }

@@ -3,6 +3,7 @@
 package unixsocket
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,6 +31,7 @@ func TestSealedSenderLearnsOfItsPeersCrash(t *testing.T) {
 		done <- err
 	}()
 	for a.blocked.Load() == 0 {
+		runtime.Gosched()
 	}
 	require.NoError(t, h.Close()) // as a crash
 	require.ErrorIs(t, <-done, protocol.ErrPeerCrashed)
