@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/ipcmgr/ipcmgr"
 )
@@ -27,7 +28,7 @@ func Handle[Req, Resp any](s *Service, method string, f func(ctx context.Context
 	}
 	s.methods[method] = func(ctx context.Context, r *Request) (any, error) {
 		var v argsOf[Req]
-		if err := r.decode(&v); err != nil {
+		if err := r.decode(&v, reflect.TypeFor[Req]()); err != nil {
 			return nil, err
 		}
 		return f(ctx, v.Request.Args)
@@ -43,7 +44,7 @@ func HandleAny[Req, Resp any](s *Service, f func(ctx context.Context, req Req) (
 	}
 	s.catchAll = func(ctx context.Context, r *Request) (any, error) {
 		var v wholeRequest[Req]
-		if err := r.decode(&v); err != nil {
+		if err := r.decode(&v, reflect.TypeFor[Req]()); err != nil {
 			return nil, err
 		}
 		return f(ctx, v.Request)
@@ -70,11 +71,17 @@ func (s *Service) handler(method string) Handler {
 	return h
 }
 
-func (r *Request) decode(v any) error {
-	if err := r.m.Decode(v); err != nil {
-		return Errorf(BadRequest, "the arguments do not fit: %v", err)
+// decode reads the content into v, in which the caller's arguments are to be of
+// the type that is wanted.
+func (r *Request) decode(v any, wanted reflect.Type) error {
+	err := r.m.Decode(v)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if why := errors.Unwrap(err); why != nil { // without the type that is ours
+		err = why
+	}
+	return Errorf(BadRequest, "the arguments are no %v: %v", wanted, err)
 }
 
 // general does a message that is no request.

@@ -47,6 +47,7 @@ package unixsocket
 
 import (
 	"context"
+	"errors"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
@@ -88,9 +89,11 @@ func (Protocol) Join(ctx context.Context, route string, s protocol.Settings) (pr
 // Collect removes the temporary stores whose owner and clients are all dead.
 func (Protocol) Collect(ctx context.Context) ([]string, error) { return collect(ctx) }
 
+// failed says what could not be done, unless the roster has said it.
 func failed(op, peer string, err error) error {
-	if err == nil {
-		return nil
+	var told *protocol.Error
+	if err == nil || errors.As(err, &told) {
+		return err
 	}
 	return &protocol.Error{Op: op, Protocol: Name, Peer: peer, Err: err}
 }
