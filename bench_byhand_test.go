@@ -146,6 +146,19 @@ func playFiles(dir string) error {
 	fmt.Println("ready")
 	end := make(chan struct{})
 	go func() { io.Copy(io.Discard, os.Stdin); close(end) }()
+	changed := make(chan struct{}, 1)
+	go func() { // else the queue of events overflows, and nothing comes any more
+		for {
+			select {
+			case <-w.Events:
+			case <-w.Errors:
+			}
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
+	}()
 	for seen := 0; ; {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -179,7 +192,7 @@ func playFiles(dir string) error {
 		}
 		if len(entries) == 0 {
 			select {
-			case <-w.Events:
+			case <-changed:
 			case <-end:
 				return nil
 			}
