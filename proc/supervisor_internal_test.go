@@ -69,7 +69,7 @@ func (p *played) Wait(ctx context.Context) error {
 }
 
 func (p *played) Stop(context.Context) error {
-	time.Sleep(time.Second) // of the bubble: it takes its time
+	<-time.After(time.Second) // of the bubble: it takes its time
 	p.finish(nil)
 	return p.err
 }
@@ -225,7 +225,7 @@ func TestStopDuringBackoff(t *testing.T) {
 	events, err := play(t, Strategy{Restarts: 1, Backoff: time.Hour, MaxBackoff: time.Hour}, map[string][]script{
 		"a": {{lasts: time.Second, end: errCrash}},
 	}, func(t *testing.T, s *Supervisor) {
-		time.Sleep(time.Minute) // of the bubble
+		<-time.After(time.Minute) // of the bubble
 		require.NoError(t, s.Stop(t.Context()))
 	})
 	require.NoError(t, err)
