@@ -281,8 +281,15 @@ func (m *Mailbox) befriend(c *conn, id string) {
 	f.conns = append(f.conns, c)
 }
 
-// lose closes a connection that has ended, or that is not worth more.
+// lose closes a connection that has ended, or that is not worth more. One that
+// is lost already stays so: its descriptor may be another one's by now.
 func (m *Mailbox) lose(c *conn, reason error) {
+	m.mu.Lock()
+	known := m.conns[c.fd] == c
+	m.mu.Unlock()
+	if !known {
+		return
+	}
 	switch {
 	case reason != errEnd:
 		m.notice(reason)
