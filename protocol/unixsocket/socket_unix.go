@@ -31,27 +31,30 @@ func retried(f func() (int, error)) (int, error) {
 }
 
 // bind makes a socket that listens at path, where nothing may be.
-func bind(path string) (fd int, err error) {
-	fd, err = newSocket()
+func bind(path string) (int, error) {
+	fd, err := newSocket()
 	if err != nil {
 		return -1, fmt.Errorf("socket: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			unix.Close(fd)
-		}
-	}()
+	if err := listenAt(fd, path); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func listenAt(fd int, path string) error {
 	// Linux gives the socket's file this mode, less the umask. Elsewhere the
 	// call may fail, and the mode of the directory is the guard until chmod.
 	_ = unix.Fchmod(fd, 0o600)
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		return -1, &os.PathError{Op: "bind", Path: path, Err: err}
+		return &os.PathError{Op: "bind", Path: path, Err: err}
 	}
 	if err := errors.Join(os.Chmod(path, 0o600), unix.Listen(fd, backlog)); err != nil {
 		os.Remove(path)
-		return -1, fmt.Errorf("listen at %s: %w", path, err)
+		return fmt.Errorf("listen at %s: %w", path, err)
 	}
-	return fd, nil
+	return nil
 }
 
 // reach connects a socket to the one that listens at path. Only where its
