@@ -42,7 +42,7 @@ func (r *Roster) Enter(ctx context.Context, o protocol.ConnectOptions, setup fun
 		err = protocol.CheckID(o.ID)
 	}
 	if err == nil {
-		err = r.locked(ctx, func() error {
+		err = r.Locked(ctx, func() error {
 			ending, err := r.ending()
 			if err != nil {
 				return err

@@ -16,7 +16,7 @@ import (
 func (e *Entry) Leave(ctx context.Context, d protocol.Departure, clear func() error) error {
 	err := e.begin(ctx)
 	if err == nil {
-		err = e.r.locked(ctx, func() error {
+		err = e.r.Locked(ctx, func() error {
 			if clear != nil {
 				if err := clear(); err != nil {
 					return err

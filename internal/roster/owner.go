@@ -72,7 +72,7 @@ func (r *Roster) owner() (*owner, error) {
 // Own makes this handle the owner. ErrOwned while another one lives, unless
 // force takes it away.
 func (r *Roster) Own(ctx context.Context, force bool) error {
-	err := r.locked(ctx, func() error {
+	err := r.Locked(ctx, func() error {
 		now, err := r.owner()
 		if err != nil {
 			return err
@@ -152,7 +152,7 @@ func (r *Roster) disown(ctx context.Context) error {
 	if never {
 		return nil
 	}
-	err := r.locked(ctx, func() error {
+	err := r.Locked(ctx, func() error {
 		o, err := r.owner()
 		if err != nil || !r.owns(o) {
 			return err
@@ -167,7 +167,7 @@ func (r *Roster) disown(ctx context.Context) error {
 
 // End makes every further Enter fail with ErrEnding.
 func (r *Roster) End(ctx context.Context) error {
-	err := r.locked(ctx, func() error {
+	err := r.Locked(ctx, func() error {
 		return disk.WriteFile(r.dot, r.records.tmp, "ending", nil, r.records.sync)
 	})
 	return r.fail(ctx, "end", "", err)

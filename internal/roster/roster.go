@@ -86,13 +86,9 @@ func (r *Roster) standing() error {
 	return err
 }
 
-// Standing says that the store is gone from its route: ErrNoStore. What is open
-// of one that was unspawned can be read for a while.
-func (r *Roster) Standing() error { return r.standing() }
-
-// locked calls f with the store's lock held. What f does to the store cannot
-// cross what another process does to its owner and clients.
-func (r *Roster) locked(ctx context.Context, f func() error) error {
+// Locked calls f with the store's lock held: nobody enters, leaves or unspawns
+// meanwhile, in any process. ErrNoStore, and no call, if it was unspawned.
+func (r *Roster) Locked(ctx context.Context, f func() error) error {
 	if err := r.standing(); err != nil {
 		return err
 	}
@@ -143,7 +139,7 @@ func (r *Roster) Close() error {
 	defer cancel()
 	err := r.disown(ctx)
 	if r.owes() {
-		_ = r.locked(ctx, func() error { r.settle(); return nil })
+		_ = r.Locked(ctx, func() error { r.settle(); return nil })
 	}
 	if errors.Is(err, protocol.ErrNoStore) {
 		err = nil

@@ -19,7 +19,7 @@ func (r *Roster) Unspawn(ctx context.Context) error {
 	if r.ruined() != nil {
 		return r.fail(ctx, "unspawn", "", r.clearAway(ctx))
 	}
-	err := r.locked(ctx, func() error {
+	err := r.Locked(ctx, func() error {
 		o, err := r.owner()
 		if err != nil {
 			return err

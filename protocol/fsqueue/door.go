@@ -1,6 +1,7 @@
 package fsqueue
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/internal/perl"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
+	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
 const (
@@ -30,7 +32,6 @@ const foreignSender = "0000000000000000"
 type door struct {
 	roster *roster.Roster
 	fsys   disk.FS
-	id     string
 	name   string // D
 	knock  atomic.Bool
 
@@ -45,7 +46,7 @@ func newDoor(r *roster.Roster, id string) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &door{roster: r, fsys: r.FS(), id: id, name: name}, nil
+	return &door{roster: r, fsys: r.FS(), name: name}, nil
 }
 
 func (d *door) route() string { return filepath.Clean(d.roster.Perl().Dir) }
@@ -87,9 +88,9 @@ func (d *door) takeUp(s *shelf, last uint64) error {
 }
 
 // answer takes in what has come since the last knock. An error is that of a
-// store that is gone; what else is wrong with the door keeps nobody of ours from
-// reading.
-func (d *door) answer(s *shelf) error {
+// store that is gone, or of ctx; what else is wrong with the door keeps nobody
+// of ours from reading.
+func (d *door) answer(ctx context.Context, s *shelf) error {
 	if !d.knock.Swap(false) {
 		return nil
 	}
@@ -102,16 +103,16 @@ func (d *door) answer(s *shelf) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		// Either the store is gone, or somebody took the door away: then there
 		// shall be one again.
-		if err := d.roster.Standing(); err != nil {
+		err = d.roster.Locked(ctx, d.make)
+		if errors.Is(err, protocol.ErrNoStore) {
 			return err
 		}
-		if _, err := d.roster.Look(d.id); err != nil {
-			return err
-		}
-		err = d.make()
 	}
 	if err != nil {
 		d.knock.Store(true) // until it works
+		if ctx.Err() != nil {
+			return err
+		}
 		if !d.failed {
 			s.notice(fmt.Errorf("what Perl delivers is not seen: %w", err))
 		}

@@ -25,7 +25,7 @@ func (m *mailbox) Fetch(ctx context.Context, ds []protocol.Delivery, wait bool) 
 		}
 		// Asked for before the mailbox is looked at: all is there then.
 		sealed := m.sealed.Load()
-		if err := m.door.answer(m.shelf); err != nil {
+		if err := m.door.answer(ctx, m.shelf); err != nil {
 			return 0, m.fail("fetch", "", err)
 		}
 		n, err := m.shelf.fetch(ds)

@@ -90,27 +90,30 @@ func (m *Mailbox) guard() {
 			continue
 		}
 		foreign = false
-		if !errors.Is(err, fs.ErrNotExist) || m.take(m.over) != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if m.drained {
-			m.release()
-			return
-		}
-		if err := m.relisten(); err != nil {
+		// Locked, or it might be made in a route that is being cleared away.
+		err = m.store.Locked(m.over, func() error {
+			if err := m.take(m.over); err != nil {
+				return err
+			}
+			defer m.release()
+			if m.drained {
+				return nil
+			}
+			defer func() { file = m.listener.file }()
+			return m.relisten()
+		})
+		if err != nil && m.over.Err() == nil {
 			m.notice(fmt.Errorf("the socket has vanished: %w", err))
 		}
-		file = m.listener.file
-		m.release()
 	}
 }
 
 // relisten makes a new socket at the path. Who has reached the old one is
 // served first.
 func (m *Mailbox) relisten() error {
-	if _, err := os.Lstat(m.box); err != nil {
-		return err // the store itself is gone
-	}
 	l, err := listen(m.listener.path)
 	if err != nil {
 		return err
