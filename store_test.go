@@ -275,7 +275,7 @@ func TestShutdownWhenMailboxesAreFull(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- s.Shutdown(testContext(t)) }()
 		err := <-done
-		if err := <-told; err != nil { // it came after the shutdown
+		if err := <-told; !errors.Is(err, ipcmgr.ErrClosed) && err != nil { // the shutdown went on before it, or over it
 			require.ErrorIs(t, err, ipcmgr.ErrNotOwner)
 		}
 		require.NotErrorIs(t, err, context.DeadlineExceeded)
