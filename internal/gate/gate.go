@@ -50,7 +50,7 @@ const (
 
 	wordOutMsgs  = 16 // ever acknowledged
 	wordOutBytes = 17
-	wordAsleep   = 18 // 1 while the reader waits for its bell
+	wordAsleep   = 18 // which sleep the reader sleeps while it waits for its bell, else 0
 
 	wordWant      = 24 // 1 while waiters has a name in it
 	wordMarkMsgs  = 25 // those who wait want to be rung below these
@@ -178,8 +178,8 @@ func overdue(w *words.Words) (at time.Time, ok bool) {
 	return time.Unix(0, int64(until)), true
 }
 
-// call counts a ring and says whether the reader must hear it.
-func call(w *words.Words) bool {
+// call counts a ring and says which sleep of the reader must end for it, if any.
+func call(w *words.Words) (sleep uint64) {
 	w.Add(wordCalls, 1)
-	return w.Load(wordAsleep) != 0
+	return w.Load(wordAsleep)
 }

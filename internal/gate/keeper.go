@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"github.com/ipcmgr/ipcmgr/internal/bell"
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/internal/words"
+	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
 // Keeper is the receiver's side of a gate: one for each mailbox. Its methods
@@ -22,6 +24,7 @@ type Keeper struct {
 	bell       *bell.Bell
 	rope       *bell.Rope
 	heard      uint64 // wordCalls as Wait has last seen it
+	sleep      uint64 // the last one's number, which no other keeper of this gate has
 	waking     sync.Mutex
 }
 
@@ -46,9 +49,13 @@ func Keep(box, boxes string) (*Keeper, error) {
 	return &Keeper{box: box, boxes: boxes, words: w, bell: b, rope: r, heard: w.Load(wordCalls)}, nil
 }
 
+// sleepsOf is what the numbers of a keeper's sleeps begin after.
+func sleepsOf(epoch uint64) uint64 { return epoch << 32 }
+
 // Open lets senders in. It wakes all that wait: a predecessor may have been
 // killed when it was about to.
 func (k *Keeper) Open(epoch uint64) {
+	k.sleep = sleepsOf(epoch)
 	k.words.Store(wordEpoch, epoch)
 	k.words.Store(wordUntil, 0)
 	k.words.Store(wordAsleep, 0)
@@ -88,17 +95,23 @@ func (k *Keeper) Sync() error {
 
 // Wait blocks until the bell has been rung since Wait last returned (or, the
 // first time, since Keep): look into the mailbox between the two and no
-// message is missed. It returns context.Cause(ctx) when ctx ends and
-// os.ErrClosed after Close.
+// message is missed. It returns context.Cause(ctx) when ctx ends, ErrNoStore when
+// the store was unspawned, and os.ErrClosed after Close.
 func (k *Keeper) Wait(ctx context.Context) error {
 	// Senders count their ring and then look at this word; here it is set and
 	// then the count looked at. One of the two sees the other.
-	k.words.Store(wordAsleep, 1)
+	// Nobody but the reader clears it: a sender that did and was killed before
+	// it rang would leave the reader asleep for all. So that not each of many
+	// messages is a ring, the sleep has a number, and a sender rings once for it.
+	k.sleep++
+	k.words.Store(wordAsleep, k.sleep)
 	defer k.words.Store(wordAsleep, 0)
 	k.Rest()
 	for {
-		if calls := k.words.Load(wordCalls); calls != k.heard {
-			k.heard = calls
+		if k.words.Load(wordState) == stateRazed {
+			return fmt.Errorf("%w: it was unspawned", protocol.ErrNoStore)
+		}
+		if k.Heard() {
 			return nil
 		}
 		if err := k.bell.Wait(ctx); err != nil {
@@ -116,9 +129,18 @@ func (k *Keeper) Rest() {
 	}
 }
 
+// Heard says whether Wait would have returned at once, in its place. Only
+// who would call Wait calls it.
+func (k *Keeper) Heard() bool {
+	calls := k.words.Load(wordCalls)
+	heard := calls != k.heard
+	k.heard = calls
+	return heard
+}
+
 // Ring wakes the keeper's own Wait.
 func (k *Keeper) Ring() {
-	if call(k.words) {
+	if call(k.words) != 0 {
 		// What a failed ring would have told is in the count of calls; a bell
 		// that cannot be rung is found by Wait itself.
 		_ = k.rope.Ring()
@@ -217,7 +239,7 @@ func (k *Keeper) ringAll() error {
 		return err
 	}
 	for _, key := range names {
-		if err := ringLobby(filepath.Join(k.boxes, key)); err != nil {
+		if err := ring(filepath.Join(k.boxes, key, lobbyFile)); err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}

@@ -40,10 +40,10 @@ func OpenLobby(box, key string) (*Lobby, error) {
 	return &Lobby{key: key, bell: b, rung: make(chan struct{}), closed: make(chan struct{})}, nil
 }
 
-// ringLobby wakes those who wait in the lobby of box. That there is none is no
-// error: that client is gone.
-func ringLobby(box string) error {
-	r, err := bell.OpenRope(filepath.Join(box, lobbyFile))
+// ring rings the bell at path. That there is none is no error: that client is
+// gone.
+func ring(path string) error {
+	r, err := bell.OpenRope(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 		return nil
 	}

@@ -7,8 +7,8 @@ import (
 )
 
 // Raze ends all gates below boxes, the directory of all mailboxes, which is about
-// to be removed: each sender gets ErrNoStore from now on, those that wait
-// included. Whoever waits has a lobby there, too. What is no mailbox, or a
+// to be removed: each sender and each reader that waits gets ErrNoStore from now
+// on. Whoever waits for room has a lobby there, too. What is no mailbox, or a
 // damaged one, keeps nobody from removing the rest.
 func Raze(boxes string) {
 	d, err := disk.Real.OpenDir(boxes)
@@ -23,11 +23,13 @@ func Raze(boxes string) {
 	for _, key := range keys {
 		if w, err := open(filepath.Join(boxes, key)); err == nil {
 			w.Store(wordState, stateRazed)
+			call(w)
 			w.Close()
 		}
 	}
 	// Only now: each may wait at any of them.
 	for _, key := range keys {
-		_ = ringLobby(filepath.Join(boxes, key))
+		_ = ring(filepath.Join(boxes, key, bellFile))
+		_ = ring(filepath.Join(boxes, key, lobbyFile))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipcmgr/ipcmgr/internal/bell"
@@ -20,6 +21,7 @@ type Visitor struct {
 	box   string
 	lobby *Lobby
 	words *words.Words
+	rung  atomic.Uint64 // for which sleep of the reader, the last time
 
 	mu   sync.Mutex
 	rope *bell.Rope // opened when the reader is first found asleep
@@ -143,10 +145,19 @@ func (v *Visitor) Accepted(msgs, bytes int) {
 
 // Ring wakes the reader without a count.
 func (v *Visitor) Ring() {
-	if call(v.words) {
+	if sleep := call(v.words); sleep != 0 && sleep != v.rung.Load() {
 		v.pull()
+		v.rung.Store(sleep) // only now: others of this client rely on it
 	}
 }
+
+// Pending is what the mailbox holds unacknowledged, as far as it is counted.
+func (v *Visitor) Pending() (msgs, bytes int) {
+	return pending(v.words, wordInMsgs, wordOutMsgs), pending(v.words, wordInBytes, wordOutBytes)
+}
+
+// Asleep says whether the reader waits for its bell.
+func (v *Visitor) Asleep() bool { return v.words.Load(wordAsleep) != 0 }
 
 // pull rings the bell. A failure is nobody's to handle: the mailbox is being
 // removed, or was damaged, which its reader finds out.

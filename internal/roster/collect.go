@@ -16,7 +16,7 @@ import (
 func (k *Kind) Collect(ctx context.Context) ([]string, error) {
 	var routes []string
 	var errs error
-	for _, b := range bases() {
+	for _, b := range k.bases() {
 		gone, err := k.collectUnder(ctx, b)
 		routes = append(routes, gone...)
 		if ctx.Err() != nil {

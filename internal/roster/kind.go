@@ -40,6 +40,7 @@ type Kind struct {
 	Check    func(route string) error       // why a route cannot be used, or nil; nil = any can
 	Perl     func(route string) *perl.Route // nil where no foreign program shares the route
 	FS       disk.FS                        // nil = disk.Real
+	Memory   string                         // a directory in memory, where temporary stores go if not elsewhere; "" = none
 }
 
 // Spawn makes an empty store at route, whole or not at all, and owns it. An

@@ -26,12 +26,17 @@ func (b base) path() string { return filepath.Join(b.parent, b.name) }
 
 // bases gives the places for temporary stores, the best first. A process that
 // lost XDG_RUNTIME_DIR still finds what others made with it only by its info.
-func bases() []base {
+func (k *Kind) bases() []base {
 	var all []base
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		all = append(all, base{filepath.Clean(dir), "ipcmgr"})
 	}
-	return append(all, base{filepath.Clean(os.TempDir()), "ipcmgr-" + strconv.Itoa(os.Geteuid())})
+	ours := "ipcmgr-" + strconv.Itoa(os.Geteuid())
+	all = append(all, base{filepath.Clean(os.TempDir()), ours})
+	if k.Memory != "" {
+		all = append(all, base{k.Memory, ours})
+	}
+	return all
 }
 
 // prepare makes the base, unless it stands, and says why it cannot be used.
@@ -50,7 +55,7 @@ func (k *Kind) prepare(b base) error {
 // spawnTemporary makes a store in the first place that will do.
 func (k *Kind) spawnTemporary(s protocol.Settings) (*Roster, error) {
 	var reasons error
-	for _, b := range bases() {
+	for _, b := range k.bases() {
 		r, err := k.spawnUnder(b, s)
 		if err == nil {
 			return r, nil

@@ -56,6 +56,17 @@ func (w *Words) CompareAndSwap(i int, old, new uint64) (swapped bool) {
 	return swapped
 }
 
+// Or sets the bits of mask in word i.
+func (w *Words) Or(i int, mask uint64) {
+	w.change(i, func(old uint64) (uint64, bool) { return old | mask, true })
+}
+
+// Swap writes word i and returns what it was.
+func (w *Words) Swap(i int, v uint64) (old uint64) {
+	w.change(i, func(was uint64) (uint64, bool) { old = was; return v, true })
+	return old
+}
+
 // Close closes the file. The caller sees to it that no method is under way or
 // called later; a second Close is harmless.
 func (w *Words) Close() error {

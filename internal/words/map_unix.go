@@ -54,6 +54,12 @@ func (w *Words) CompareAndSwap(i int, old, new uint64) bool {
 	return atomic.CompareAndSwapUint64(&w.words[i], old, new)
 }
 
+// Or sets the bits of mask in word i.
+func (w *Words) Or(i int, mask uint64) { atomic.OrUint64(&w.words[i], mask) }
+
+// Swap writes word i and returns what it was.
+func (w *Words) Swap(i int, v uint64) (old uint64) { return atomic.SwapUint64(&w.words[i], v) }
+
 // Close unmaps the file. The caller sees to it that no method is under way or
 // called later; a second Close is harmless.
 func (w *Words) Close() error {

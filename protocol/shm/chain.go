@@ -1,0 +1,99 @@
+//go:build linux && !ipcmgr_fallback
+
+package shm
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+// chain is the rings of one sender, in the order in which it made them. A ring
+// is read when the ones before it are read to their ends.
+type chain struct {
+	key    string
+	slot   slot
+	inlets []*inlet
+	at     int  // of inlets, the one that is read
+	queued bool // among those to be looked at
+}
+
+// add puts a ring into its place.
+func (c *chain) add(i *inlet) {
+	n, _ := slices.BinarySearchFunc(c.inlets, i, func(a, b *inlet) int { return a.name.compare(b.name) })
+	c.inlets = slices.Insert(c.inlets, n, i)
+	if n < c.at {
+		c.at = n // never written to: what was read before it is acknowledged or in hand
+	}
+}
+
+func (c *chain) remove(i *inlet) {
+	n := slices.Index(c.inlets, i)
+	c.inlets = slices.Delete(c.inlets, n, n+1)
+	if n < c.at {
+		c.at--
+	}
+}
+
+// batch is what one Fetch hands out.
+type batch struct {
+	ds    []protocol.Delivery
+	n     int
+	bytes int
+}
+
+// fetchBytes is what one Fetch returns at most, unless one message has more.
+const fetchBytes = 1 << 20
+
+func (b *batch) full() bool { return b.n == len(b.ds) || b.bytes >= fetchBytes }
+
+// read fetches from the chain messages of at most limit bytes. It returns the
+// ring at which it found something that is none.
+func (c *chain) read(b *batch, limit int) (broken *inlet, err error) {
+	for c.at < len(c.inlets) {
+		i := c.inlets[c.at]
+		msgs, bytes, full := b.n, b.bytes, false
+		for !full && !b.full() {
+			start := i.pos
+			m, ok, err := i.next()
+			if err == nil && len(m.frame) > limit {
+				err = fmt.Errorf("%w: a message of %d bytes, %d are allowed", errBroken, len(m.frame), limit)
+			}
+			if err != nil {
+				i.hand(b.n-msgs, b.bytes-bytes)
+				return i, err
+			}
+			if !ok {
+				break
+			}
+			if b.n > 0 && b.bytes+len(m.frame) > fetchBytes {
+				i.pos = start
+				full = true
+				break
+			}
+			b.ds[b.n] = protocol.Delivery{Data: m.frame, Tag: i.index<<tagBits | m.pos/8, Redelivered: m.again}
+			b.n++
+			b.bytes += len(m.frame)
+		}
+		i.hand(b.n-msgs, b.bytes-bytes)
+		if full || b.full() || !i.closed && c.at == len(c.inlets)-1 {
+			return nil, nil
+		}
+		c.at++
+	}
+	return nil, nil
+}
+
+// hand puts on record what is about to be handed out.
+func (i *inlet) hand(msgs, bytes int) {
+	if msgs > 0 {
+		i.out += msgs
+		i.outBytes += bytes
+		i.handed.Store(i.pos)
+	}
+}
+
+// tagBits is how many bits of a tag say where in its ring a message is, in units
+// of 8 bytes. The others say in which ring.
+const tagBits = 44

@@ -1,0 +1,107 @@
+//go:build linux && !ipcmgr_fallback
+
+package shm
+
+import (
+	"context"
+	"io"
+
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+// Fetch hands out views into the rings.
+func (m *mailbox) Fetch(ctx context.Context, ds []protocol.Delivery, wait bool) (int, error) {
+	m.fetching.Lock()
+	defer m.fetching.Unlock()
+	for {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		n, err := m.fetch(ds)
+		if err == io.EOF {
+			return 0, err
+		}
+		if n > 0 || err != nil || !wait || len(ds) == 0 {
+			return n, failed("fetch", "", err)
+		}
+		if m.spin.heard(ctx, m.keeper) {
+			continue
+		}
+		if err := m.keeper.Wait(ctx); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// others is how many times the sender that gave something last is asked first,
+// until the others are.
+const others = 16
+
+func (m *mailbox) fetch(ds []protocol.Delivery) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.left.Load() {
+		return 0, protocol.ErrClosed
+	}
+	b := batch{ds: ds}
+	in := &m.inbox
+	if in.asked++; in.asked%others != 0 && len(in.queue) > 0 {
+		m.read(&b, in.queue[0])
+	}
+	if b.n > 0 {
+		return b.n, nil
+	}
+	tally := m.keeper.Tally()
+	if err := m.look(); err != nil {
+		return 0, err
+	}
+	in.rotate()
+	for len(in.queue) > 0 && b.n == 0 {
+		c := in.queue[0]
+		m.read(&b, c)
+		if b.n == 0 {
+			in.queue = in.queue[1:]
+			c.queued = false
+			m.retire(c)
+		}
+	}
+	switch {
+	case b.n > 0 || len(ds) == 0:
+		return b.n, nil
+	case m.sealed:
+		return 0, io.EOF
+	}
+	// Senders that were killed before they had counted are made good.
+	m.keeper.RecountSince(tally, in.msgs, in.bytes)
+	return 0, nil
+}
+
+// read fetches from one sender. A ring that is damaged is taken out of the way.
+func (m *mailbox) read(b *batch, c *chain) {
+	msgs, bytes := b.n, b.bytes
+	for {
+		broken, err := c.read(b, m.frameLimit)
+		if broken == nil {
+			break
+		}
+		m.setAside(broken, err)
+	}
+	m.inbox.msgs += b.n - msgs
+	m.inbox.bytes += b.bytes - bytes
+}
+
+// look queues the senders that have something new.
+func (m *mailbox) look() error {
+	if made := m.marks.Load(wordMade); made != m.inbox.made {
+		if err := m.list(false); err != nil {
+			return err
+		}
+		m.inbox.made = made
+	}
+	m.marks.take(func(s slot) {
+		for _, c := range m.inbox.slots[s] {
+			m.inbox.enqueue(c)
+		}
+	})
+	return nil
+}

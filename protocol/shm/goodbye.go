@@ -1,0 +1,111 @@
+//go:build linux && !ipcmgr_fallback
+
+package shm
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+// Seal ends every ring: a sender either has moved the tail before, or finds that
+// it cannot. Nobody can make another ring.
+func (m *mailbox) Seal(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return failed("seal", "", context.Cause(ctx))
+	}
+	return failed("seal", "", m.seal())
+}
+
+func (m *mailbox) seal() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.left.Load() {
+		return protocol.ErrClosed
+	}
+	if m.sealed {
+		return nil
+	}
+	m.keeper.Seal()
+	if err := closeRings(m.box); err != nil {
+		return err
+	}
+	if err := m.list(false); err != nil {
+		return err
+	}
+	for _, i := range m.inbox.rings() {
+		i.tail.Or(sealed)
+	}
+	for _, c := range m.inbox.chains {
+		m.inbox.enqueue(c)
+	}
+	m.sealed = true
+	m.keeper.Ring() // a Fetch that waits may be at the end
+	return nil
+}
+
+// Leave ends the connection.
+func (m *mailbox) Leave(ctx context.Context, d protocol.Departure) error {
+	err := m.entry.Leave(ctx, d, func() error {
+		m.stop()
+		if d.Suspend {
+			return m.suspend(d)
+		}
+		m.keeper.Seal()
+		return m.store.removeBox(ctx, m.entry.Key)
+	})
+	switch {
+	case err == nil:
+		// Nothing that was handed out is valid any more.
+		m.free(func(i *inlet) { i.drop() })
+	case m.left.Load() && errors.Is(err, protocol.ErrClosed):
+		// Another Leave was faster.
+	case m.left.Load() || errors.Is(err, protocol.ErrNoStore):
+		m.abandon()
+	}
+	return err
+}
+
+// stop ends all calls under way, and returns when they have ended. No other
+// begins.
+func (m *mailbox) stop() {
+	m.left.Store(true)
+	m.keeper.Ring()
+	m.lobby.Close()
+	m.fetching.Lock()
+	m.fetching.Unlock() //nolint:staticcheck // waiting is all it is for
+	m.waiting.Lock()
+	m.waiting.Unlock() //nolint:staticcheck // likewise
+	m.mu.Lock()
+	m.mu.Unlock() //nolint:staticcheck // likewise
+}
+
+// suspend leaves the mailbox to a later holder.
+func (m *mailbox) suspend(d protocol.Departure) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, back := range d.Back {
+		if i := m.inbox.byIndex[back.Tag>>tagBits]; i != nil {
+			i.putBack(back.Tag & (1<<tagBits - 1) * 8)
+		}
+	}
+	for _, i := range m.inbox.rings() {
+		i.handed.Store(0)
+		i.tail.And(^sealed)
+	}
+	if m.sealed {
+		if err := openRings(m.box); err != nil {
+			return err
+		}
+	}
+	m.keeper.Suspend(d.Until)
+	return nil
+}
+
+// abandon leaves the mailbox as a crash would.
+func (m *mailbox) abandon() {
+	m.stop()
+	m.entry.Abandon()
+	m.free(func(i *inlet) { i.abandon() })
+}

@@ -1,0 +1,170 @@
+//go:build linux && !ipcmgr_fallback
+
+package shm
+
+import (
+	"fmt"
+	"time"
+)
+
+// inlet is the reading side of a ring.
+type inlet struct {
+	*ring
+	name    ringName
+	index   uint64 // in the tags of what it hands out
+	watched bool   // the end of its sender's process
+
+	pos      uint64 // what is fetched next
+	end      uint64 // up to here there are records
+	gone     uint64 // up to here all are acknowledged
+	doubt    uint64 // up to here a holder that crashed may have handed out
+	out      int    // handed out and not acknowledged
+	outBytes int
+	closed   bool // its sender says that no more will come, or has ended
+}
+
+// openInlet takes a ring up where its last reader left it. A reader that crashed
+// may have handed out all up to its mark.
+func openInlet(path string, name ringName, crashed bool) (*inlet, error) {
+	r, err := openRing(path)
+	if err != nil {
+		return nil, err
+	}
+	i := &inlet{ring: r, name: name, gone: r.head.Load()}
+	i.pos = i.gone
+	if i.gone%8 != 0 {
+		err = fmt.Errorf("%w: its head is %d", errBroken, i.gone)
+	}
+	if err == nil {
+		err = i.look()
+	}
+	if err != nil {
+		r.unmap()
+		return nil, err
+	}
+	if handed := r.handed.Load(); crashed && handed > r.doubted.Load() {
+		r.doubted.Store(handed)
+	}
+	r.handed.Store(0)
+	i.doubt = r.doubted.Load()
+	return i, nil
+}
+
+// look sees how far the records reach.
+func (i *inlet) look() error {
+	end, flags, err := i.reach(i.pos, i.gone)
+	if err != nil {
+		return err
+	}
+	i.end = end
+	i.closed = i.closed || flags&over != 0
+	return nil
+}
+
+// count walks over what is not acknowledged.
+func (i *inlet) count() (msgs, bytes int, err error) {
+	for pos := i.gone; pos < i.end; {
+		w, frame, next, err := i.record(pos, i.end)
+		if err != nil {
+			return 0, 0, err
+		}
+		if w&(flagDone|flagPad) == 0 {
+			msgs++
+			bytes += len(frame)
+		}
+		pos = next
+	}
+	return msgs, bytes, nil
+}
+
+// next gives the next message, if there is one.
+func (i *inlet) next() (m message, ok bool, err error) {
+	for {
+		if i.pos == i.end {
+			if err := i.look(); err != nil || i.pos == i.end {
+				return m, false, err
+			}
+		}
+		w, frame, next, err := i.record(i.pos, i.end)
+		if err != nil {
+			return m, false, err
+		}
+		m = message{pos: i.pos, frame: frame, again: i.pos < i.doubt || w&flagBack != 0}
+		i.pos = next
+		if w&(flagDone|flagPad) == 0 {
+			return m, true, nil
+		}
+	}
+}
+
+type message struct {
+	pos   uint64
+	frame []byte
+	again bool
+}
+
+// settle marks the message at pos as acknowledged, and says how long it was. It
+// is false if the message was acknowledged before, or never handed out.
+func (i *inlet) settle(pos uint64) (bytes int, ok bool) {
+	if pos < i.gone || pos >= i.pos {
+		return 0, false
+	}
+	w, frame, next, err := i.record(pos, i.pos)
+	if err != nil || w&(flagDone|flagPad) != 0 {
+		return 0, false
+	}
+	if pos == i.gone {
+		i.gone = next
+	} else {
+		i.at(pos).Store(w | flagDone)
+	}
+	i.out--
+	i.outBytes -= len(frame)
+	return len(frame), true
+}
+
+// free gives the room of what is acknowledged back to the sender.
+func (i *inlet) free() {
+	for i.gone < i.pos {
+		w, _, next, err := i.record(i.gone, i.pos)
+		if err != nil || w&(flagDone|flagPad) == 0 {
+			break
+		}
+		i.gone = next
+	}
+	i.head.Store(i.gone)
+}
+
+// spent says that the ring will never have anything to read or acknowledge.
+func (i *inlet) spent() bool {
+	if !i.closed || i.out > 0 || i.look() != nil {
+		return false
+	}
+	i.free()
+	return i.gone == i.end
+}
+
+// putBack marks the message at pos for the next holder.
+func (i *inlet) putBack(pos uint64) {
+	if pos < i.gone || pos >= i.pos {
+		return
+	}
+	if w, _, _, err := i.record(pos, i.pos); err == nil {
+		i.at(pos).Store(w | flagBack)
+	}
+}
+
+// grace is how long a ring stays mapped that is not needed any more: a message
+// of it may just be being decoded, by who does not know that another has
+// acknowledged it.
+const grace = time.Second
+
+func (i *inlet) drop() { time.AfterFunc(grace, i.unmap) }
+
+// abandon ends the use of a ring in the middle. What was handed out and not
+// acknowledged may be read at any time, so it stays mapped.
+func (i *inlet) abandon() {
+	if i.out == 0 {
+		i.drop()
+	}
+}

@@ -1,0 +1,85 @@
+//go:build linux && !ipcmgr_fallback
+
+package shm
+
+import (
+	"math/bits"
+
+	"github.com/ipcmgr/ipcmgr/protocol"
+)
+
+// outlet is the writing side of a ring. Its user has a lock.
+type outlet struct {
+	*ring
+	end  uint64 // what the tail is, if nobody has ended the ring
+	free uint64 // the head as it was last seen
+}
+
+// put writes as many leading frames as there is room for, and does not publish
+// them. It returns how many, their bytes, and the tail that publishes them.
+func (o *outlet) put(frames []protocol.Frame) (n, bytes int, tail uint64) {
+	pos := o.end
+	for _, f := range frames {
+		need := span(len(f.Data))
+		off := pos & o.mask
+		pad := uint64(0)
+		if rest := o.size() - off; rest < need {
+			pad = rest
+		}
+		if !o.fits(pos + pad + need) {
+			break
+		}
+		if pad > 0 {
+			o.at(pos).Store(recordMark | flagPad | (pad - 8))
+			pos += pad
+			off = 0
+		}
+		copy(o.room[off+8:], f.Data)
+		o.at(pos).Store(recordMark | uint64(len(f.Data)))
+		pos += need
+		n++
+		bytes += len(f.Data)
+	}
+	return n, bytes, pos
+}
+
+// fits says whether records may reach up to end. A head that is no position of
+// this ring is no reason to write over what is not read.
+func (o *outlet) fits(end uint64) bool {
+	if end-o.free <= o.size() {
+		return true
+	}
+	if head := o.head.Load(); head <= o.end && head >= o.free {
+		o.free = head
+	}
+	return end-o.free <= o.size()
+}
+
+// publish moves the tail. It fails if somebody has ended the ring: nothing that
+// was put since the last time is there, then.
+func (o *outlet) publish(tail uint64) bool {
+	if !o.tail.CompareAndSwap(o.end, tail) {
+		return false
+	}
+	o.end = tail
+	return true
+}
+
+// drained says whether the reader has acknowledged all.
+func (o *outlet) drained() bool { return o.head.Load() == o.end }
+
+const (
+	cozy   = 256 << 10 // bytes of room that stay in a processor's cache
+	roomy  = 1 << 20   // above this an idle ring is given back
+	growth = 4
+)
+
+// roomFor is the room of a ring for a frame that takes need bytes, to a mailbox
+// that holds pending bytes.
+func roomFor(need uint64, pending int) int {
+	room := max(minRoom, need, growth*uint64(max(pending, 0)))
+	if room > 64<<20 { // of a large one, twice what it holds is room enough
+		room = max(need, min(room, 2*uint64(pending)))
+	}
+	return 1 << bits.Len64(room-1)
+}
