@@ -10,7 +10,7 @@ import (
 // fire is about actors who are killed in the middle of what they do, over and
 // over.
 func fire(t *testing.T, h Harness) {
-	h.run(t, "SendersAreKilled", sendersAreKilled)
+	h.run(t, "SendersAreKilled", sendersAreKilled, room(1<<30, 1<<30)) // nobody reads meanwhile
 	if h.Protocol.Features().Redelivers {
 		h.run(t, "ReceiversAreKilled", receiversAreKilled, room(64, 1<<20))
 	}

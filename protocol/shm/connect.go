@@ -5,6 +5,8 @@ package shm
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 
 	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/internal/gate"
@@ -51,7 +53,8 @@ func (m *mailbox) takeUp(ctx context.Context, e *roster.Entry) error {
 			return err
 		}
 	}
-	if err := errors.Join(mkdir(m.box), openRings(m.box)); err != nil {
+	draft := filepath.Join(m.box, draftDir)
+	if err := errors.Join(mkdir(m.box), openRings(m.box), os.RemoveAll(draft), mkdir(draft)); err != nil {
 		return err
 	}
 	stood, err := makeMarks(m.box)

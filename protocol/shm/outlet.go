@@ -74,12 +74,14 @@ const (
 	growth = 4
 )
 
-// roomFor is the room of a ring for a frame that takes need bytes, to a mailbox
-// that holds pending bytes.
-func roomFor(need uint64, pending int) int {
-	room := max(minRoom, need, growth*uint64(max(pending, 0)))
+// roomFor is the room of the ring that follows one of size bytes, or the first,
+// to a mailbox that holds pending bytes: enough for a frame that takes need. A
+// ring that is full though little is pending has a message at its head that
+// stays unacknowledged, and needs no larger one after it.
+func roomFor(size, need uint64, pending int) int {
+	room := min(growth*size, growth*uint64(pending))
 	if room > 64<<20 { // of a large one, twice what it holds is room enough
-		room = max(need, min(room, 2*uint64(pending)))
+		room = min(room, 2*uint64(pending))
 	}
-	return 1 << bits.Len64(room-1)
+	return 1 << bits.Len64(max(minRoom, need, room)-1)
 }

@@ -148,15 +148,19 @@ func (p *peer) wait(ctx context.Context) error {
 func (m *mailbox) begin(p *peer, need uint64) error {
 	_, pending := p.visitor.Pending()
 	number := m.peers.rings.Add(1)
-	draft := m.store.Path("tmp", fmt.Sprintf("ring-%s-%d-%d", m.entry.Key, m.entry.Epoch, number))
-	r, err := makeRing(draft, roomFor(need, pending))
+	name := ringName{epoch: m.entry.Epoch, number: number, key: m.entry.Key}
+	draft := filepath.Join(m.box, draftDir, name.String())
+	size := uint64(0)
+	if p.out != nil {
+		size = p.out.size()
+	}
+	r, err := makeRing(draft, roomFor(size, need, pending))
 	if err != nil {
 		return fmt.Errorf("make a ring: %w", err)
 	}
 	m.step("drafted")
 	p.finish()
 	m.step("finished")
-	name := ringName{epoch: m.entry.Epoch, number: number, key: m.entry.Key}
 	if err := os.Rename(draft, filepath.Join(p.box, ringsDir, name.String())); err != nil {
 		r.unmap()
 		if removeErr := os.Remove(draft); errors.Is(err, fs.ErrNotExist) && removeErr == nil {

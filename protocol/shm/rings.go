@@ -15,6 +15,7 @@ import (
 const (
 	ringsDir = "rings"
 	outDir   = "out"
+	draftDir = "draft" // what the client itself is making for others
 )
 
 // listRings gives the paths of a mailbox's rings.
