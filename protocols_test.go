@@ -1,6 +1,9 @@
 package ipcmgr_test
 
-import _ "github.com/ipcmgr/ipcmgr/protocol/all"
+import (
+	"github.com/ipcmgr/ipcmgr/internal/trial"
+	_ "github.com/ipcmgr/ipcmgr/protocol/all"
+)
 
 // protocols are those that the tests run over.
-var protocols = []string{"mem", "fsqueue", "unixsocket", "bbolt"}
+var protocols = trial.Viable("mem", "fsqueue", "unixsocket", "bbolt", "shm")

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 )
 
 func TestRun(t *testing.T) {
@@ -142,7 +143,7 @@ func TestRoutes(t *testing.T) {
 	each(t, func(t *testing.T, s *ipcmgr.Store) {
 		ctx := testContext(t)
 		p := s.Info().Protocol
-		route := filepath.Join(t.TempDir(), "a store%é")
+		route := filepath.Join(trial.Place(t, p), "a store%é")
 		if p == "mem" {
 			route = "a store%é/" + t.Name()
 		}
@@ -237,7 +238,7 @@ func TestAdoptAnotherProtocolsStore(t *testing.T) {
 				continue
 			}
 			ctx := testContext(t)
-			cfg := ipcmgr.Config{Protocol: ipcmgr.Names{there}, Serializer: "json", Route: shortRoute(t)}
+			cfg := ipcmgr.Config{Protocol: ipcmgr.Names{there}, Serializer: "json", Route: route(t, there)}
 			s, err := ipcmgr.Spawn(ctx, cfg)
 			require.NoError(t, err)
 			cfg.Protocol = ipcmgr.Names{other}
@@ -248,13 +249,8 @@ func TestAdoptAnotherProtocolsStore(t *testing.T) {
 	}
 }
 
-// shortRoute names a directory that is short enough to hold sockets.
-func shortRoute(t *testing.T) string {
-	dir, err := os.MkdirTemp("", "ipc")
-	require.NoError(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return filepath.Join(dir, "s")
-}
+// route names a directory that a store of the protocol can make.
+func route(t *testing.T, protocol string) string { return filepath.Join(trial.Place(t, protocol), "s") }
 
 // A mailbox that is full holds up a shutdown neither when its client is one of
 // this process, nor when it is not there any more.
@@ -289,7 +285,7 @@ func TestShutdownOfAStoreThatIsEnding(t *testing.T) {
 	for _, p := range protocols {
 		t.Run(p, func(t *testing.T) {
 			ctx := testContext(t)
-			cfg := ipcmgr.Config{Protocol: ipcmgr.Names{p}, Serializer: "json", Route: shortRoute(t)}
+			cfg := ipcmgr.Config{Protocol: ipcmgr.Names{p}, Serializer: "json", Route: route(t, p)}
 			first, err := ipcmgr.Spawn(ctx, cfg)
 			require.NoError(t, err)
 			require.NoError(t, first.End(ctx))

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 	_ "github.com/ipcmgr/ipcmgr/protocol/all"
 	_ "github.com/ipcmgr/ipcmgr/serializer/all"
 )
@@ -60,7 +61,7 @@ func tags() string {
 // each runs a test with every protocol that reaches other processes and every
 // serializer, in a place of its own in which nothing may be left.
 func each(t *testing.T, f func(t *testing.T, cfg ipcmgr.Config)) {
-	for _, protocol := range []string{"fsqueue", "unixsocket", "bbolt"} {
+	for _, protocol := range trial.Viable("fsqueue", "unixsocket", "bbolt", "shm") {
 		for _, serializer := range []string{"json", "msgpack"} {
 			t.Run(protocol+"+"+serializer, func(t *testing.T) {
 				place, err := os.MkdirTemp("", "run") // short, for unixsocket

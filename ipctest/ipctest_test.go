@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 	"github.com/ipcmgr/ipcmgr/ipctest"
 	_ "github.com/ipcmgr/ipcmgr/protocol/all"
 	_ "github.com/ipcmgr/ipcmgr/serializer/all"
@@ -104,7 +105,7 @@ func TestExpectExit(t *testing.T) {
 
 // A crash that nobody asked for fails the test, and ends what waits at once.
 func TestUnaskedCrash(t *testing.T) {
-	for _, protocol := range []string{"mem", "fsqueue", "unixsocket", "bbolt"} {
+	for _, protocol := range trial.Viable("mem", "fsqueue", "unixsocket", "bbolt", "shm") {
 		config := ipcmgr.Config{Protocol: ipcmgr.Names{protocol}}
 		log := failing(t, func(t testing.TB) {
 			st := ipctest.Store(t, config)
@@ -141,7 +142,7 @@ func TestDeafWorker(t *testing.T) {
 
 // Tests in parallel share the check for leaks.
 func TestParallel(t *testing.T) {
-	for _, protocol := range []string{"mem", "fsqueue", "bbolt", "unixsocket"} {
+	for _, protocol := range trial.Viable("mem", "fsqueue", "bbolt", "unixsocket", "shm") {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			st := ipctest.Store(t, ipcmgr.Config{Protocol: ipcmgr.Names{protocol}})

@@ -13,13 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 	"github.com/ipcmgr/ipcmgr/ipctest"
 )
 
 // A test that fails leaves its traffic in a file, that of a killed worker too.
 func TestRecord(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	for _, protocol := range []string{"mem", "fsqueue", "unixsocket", "bbolt"} {
+	for _, protocol := range trial.Viable("mem", "fsqueue", "unixsocket", "bbolt", "shm") {
 		log := failing(t, func(t testing.TB) {
 			ctx := context.Background()
 			st := ipctest.Store(t, ipcmgr.Config{Protocol: ipcmgr.Names{protocol}})

@@ -21,6 +21,7 @@ import (
 
 	"github.com/ipcmgr/ipcmgr"
 	"github.com/ipcmgr/ipcmgr/internal/process"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 	"github.com/ipcmgr/ipcmgr/proc"
 	_ "github.com/ipcmgr/ipcmgr/protocol/all"
 	_ "github.com/ipcmgr/ipcmgr/serializer/all"
@@ -172,7 +173,10 @@ func testContext(t testing.TB) context.Context {
 // each runs a test over the protocols that reach other processes. In the end
 // nothing may be left: no process, no goroutine, no descriptor.
 func each(t *testing.T, f func(t *testing.T, st *ipcmgr.Store)) {
-	for _, kind := range []string{"fsqueue+json", "fsqueue+msgpack", "unixsocket+json", "unixsocket+msgpack", "bbolt+json", "bbolt+msgpack"} {
+	for _, kind := range []string{"fsqueue+json", "fsqueue+msgpack", "unixsocket+json", "unixsocket+msgpack", "bbolt+json", "bbolt+msgpack", "shm+json", "shm+msgpack"} {
+		if name, _, _ := strings.Cut(kind, "+"); len(trial.Viable(name)) == 0 {
+			continue
+		}
 		t.Run(kind, func(t *testing.T) { f(t, spawn(t, kind)) })
 	}
 }

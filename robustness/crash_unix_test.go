@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 )
 
 var (
@@ -33,9 +34,9 @@ func TestCrashes(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	for _, p := range []string{"fsqueue", "bbolt", "unixsocket"} {
+	for _, p := range trial.Viable("fsqueue", "bbolt", "unixsocket", "shm") {
 		t.Run(p, func(t *testing.T) {
-			if p == "unixsocket" {
+			if p == "unixsocket" || p == "shm" {
 				crashes(t, ipcmgr.Config{Protocol: ipcmgr.Names{p}, Serializer: "msgpack"}, *kills)
 				return
 			}
@@ -89,7 +90,7 @@ type director struct {
 }
 
 func newDirector(t *testing.T, cfg ipcmgr.Config) *director {
-	dir, err := os.MkdirTemp("", "crash") // a socket's address must be short
+	dir, err := os.MkdirTemp(trial.Parent(cfg.Protocol[0]), "crash") // a socket's address must be short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func TestDisconnectUnderFireIsExact(t *testing.T) {
 			b := w.connect("b")
 			var senders sync.WaitGroup
 			accepted := make(chan int64, 4)
-			started := make(chan struct{}, 4)
+			started, fire := make(chan struct{}, 4), make(chan struct{}) // a mailbox is soon full
 			for range 4 {
 				a, err := w.store.ConnectAnonymous(w.ctx)
 				require.NoError(w, err)
@@ -50,6 +50,7 @@ func TestDisconnectUnderFireIsExact(t *testing.T) {
 					for a.Send(w.ctx, "b", "x") == nil {
 						if n++; n == 20 {
 							started <- struct{}{}
+							<-fire
 						}
 					}
 					accepted <- n
@@ -59,6 +60,7 @@ func TestDisconnectUnderFireIsExact(t *testing.T) {
 			for range 4 {
 				<-started
 			}
+			close(fire)
 			var got int64
 			require.NoError(w, b.Disconnect(w.ctx, func(*ipcmgr.Message) error { got++; return nil }))
 			senders.Wait()

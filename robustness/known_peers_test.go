@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 )
 
 // Elsewhere, two sides that connect at once lose messages that were reported
@@ -199,7 +200,7 @@ func TestNamesThatEscapeAreRefused(t *testing.T) {
 
 // Elsewhere, statistics torn by a crash make it impossible to reconnect.
 func TestTornStatisticsDoNotPreventReconnecting(t *testing.T) {
-	over(t, []string{"fsqueue", "bbolt"}, ipcmgr.Config{}, func(w *world) {
+	over(t, trial.Viable("fsqueue", "bbolt", "shm"), ipcmgr.Config{}, func(w *world) {
 		a := w.connect("a")
 		b := w.connect("b")
 		sides := []string{w.dot("peers", "b")}

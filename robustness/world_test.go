@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 	"github.com/ipcmgr/ipcmgr/protocol"
 	"github.com/ipcmgr/ipcmgr/protocol/mem"
 	"github.com/ipcmgr/ipcmgr/serializer"
@@ -27,7 +28,7 @@ import (
 const stuck = time.Minute
 
 var (
-	inDirectories = []string{"fsqueue", "unixsocket", "bbolt"}
+	inDirectories = trial.Viable("fsqueue", "unixsocket", "bbolt", "shm")
 	everywhere    = append([]string{"mem"}, inDirectories...)
 )
 
@@ -53,7 +54,7 @@ func over(t *testing.T, protocols []string, c ipcmgr.Config, f func(w *world)) {
 func newWorld(t testing.TB, c ipcmgr.Config) *world {
 	ctx, cancel := context.WithTimeout(context.Background(), stuck)
 	t.Cleanup(cancel)
-	w := &world{TB: t, ctx: ctx, base: shortDir(t)}
+	w := &world{TB: t, ctx: ctx, base: trial.Place(t, c.Protocol[0])}
 	t.Setenv("XDG_RUNTIME_DIR", w.base)
 	var err error
 	w.store, err = ipcmgr.Spawn(ctx, c)
@@ -67,14 +68,6 @@ func newWorld(t testing.TB, c ipcmgr.Config) *world {
 		w.store.Shutdown(ctx) // its error is the business of tests about it
 	})
 	return w
-}
-
-// shortDir is short enough for the socket of a client.
-func shortDir(t testing.TB) string {
-	dir, err := os.MkdirTemp("/tmp", "ipc")
-	require.NoError(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 func (w *world) protocol() string { return w.store.Info().Protocol }

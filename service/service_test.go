@@ -9,12 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 	_ "github.com/ipcmgr/ipcmgr/protocol/all"
 	_ "github.com/ipcmgr/ipcmgr/serializer/all"
 	"github.com/ipcmgr/ipcmgr/service"
@@ -45,12 +47,13 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
-var kinds = []ipcmgr.Config{
+var kinds = slices.DeleteFunc([]ipcmgr.Config{
 	{Protocol: ipcmgr.Names{"mem"}, Serializer: "json"},
 	{Protocol: ipcmgr.Names{"fsqueue"}, Serializer: "json"},
 	{Protocol: ipcmgr.Names{"unixsocket"}, Serializer: "msgpack"},
 	{Protocol: ipcmgr.Names{"bbolt"}, Serializer: "msgpack"},
-}
+	{Protocol: ipcmgr.Names{"shm"}, Serializer: "msgpack"},
+}, func(c ipcmgr.Config) bool { return len(trial.Viable(c.Protocol...)) == 0 })
 
 func each(t *testing.T, f func(t *testing.T, st *ipcmgr.Store)) {
 	for _, cfg := range kinds {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipcmgr/ipcmgr/internal/process"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 )
 
 // show is a demo in a process group of its own, over a tree in which a worker
@@ -35,7 +36,7 @@ const showFiles = 41 // with the one that holds
 
 // raise starts a demo and returns when a worker is held.
 func raise(t *testing.T, k kind, workers int) *show {
-	s := &show{t: t, run: filepath.Join(shortDir(t), "run")}
+	s := &show{t: t, run: filepath.Join(trial.Place(t, k.protocol), "run")}
 	tree := filepath.Join(filepath.Dir(s.run), "tree")
 	require.NoError(t, os.Mkdir(s.run, 0o700))
 	require.NoError(t, os.Mkdir(tree, 0o700))
@@ -99,14 +100,6 @@ func eachKind(t *testing.T, f func(t *testing.T, k kind)) {
 	for _, k := range kinds {
 		t.Run(k.String(), func(t *testing.T) { f(t, k) })
 	}
-}
-
-// shortDir is a directory whose path leaves room for a socket's.
-func shortDir(t *testing.T) string {
-	dir, err := os.MkdirTemp("", "ipcmgr")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	return dir
 }
 
 // The others finish the files of a worker that is killed, and the user is told

@@ -8,10 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 )
 
 // The test binary is the command too: it is copied into the scripts' PATH
@@ -46,10 +49,15 @@ func disturb(path string) {
 // kind is a protocol with a serializer.
 type kind struct{ protocol, serializer string }
 
-var kinds = []kind{
-	{"fsqueue", "json"}, {"fsqueue", "msgpack"},
-	{"unixsocket", "json"}, {"unixsocket", "msgpack"},
-	{"bbolt", "json"}, {"bbolt", "msgpack"},
+var kinds = viable(
+	kind{"fsqueue", "json"}, kind{"fsqueue", "msgpack"},
+	kind{"unixsocket", "json"}, kind{"unixsocket", "msgpack"},
+	kind{"bbolt", "json"}, kind{"bbolt", "msgpack"},
+	kind{"shm", "msgpack"},
+)
+
+func viable(kinds ...kind) []kind {
+	return slices.DeleteFunc(kinds, func(k kind) bool { return len(trial.Viable(k.protocol)) == 0 })
 }
 
 func (k kind) String() string { return k.protocol + "+" + k.serializer }
@@ -58,7 +66,7 @@ func (k kind) String() string { return k.protocol + "+" + k.serializer }
 func (k kind) keeps() bool { return k.protocol != "unixsocket" }
 
 func TestScripts(t *testing.T) {
-	for _, k := range []kind{{"fsqueue", "json"}, {"unixsocket", "msgpack"}, {"bbolt", "json"}} {
+	for _, k := range viable(kind{"fsqueue", "json"}, kind{"unixsocket", "msgpack"}, kind{"bbolt", "json"}, kind{"shm", "json"}) {
 		t.Run(k.String(), func(t *testing.T) { runScripts(t, k, "testdata/script") })
 	}
 }
@@ -72,6 +80,7 @@ func TestDemoScripts(t *testing.T) {
 func runScripts(t *testing.T, k kind, dir string) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
+		WorkdirRoot:         trial.Place(t, k.protocol),
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			run, err := os.MkdirTemp("", "ipcmgr") // short, to leave room for a socket's name
@@ -100,7 +109,7 @@ func runScripts(t *testing.T, k kind, dir string) {
 			case "perl":
 				return k == kind{"fsqueue", "json"}, nil
 			case "syncs":
-				return k.protocol != "unixsocket", nil
+				return k.protocol == "fsqueue" || k.protocol == "bbolt", nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},

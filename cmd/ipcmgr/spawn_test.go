@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 )
 
 // spawn gives its signals to the program that it runs, and ends as that does.
@@ -18,7 +20,7 @@ func TestSpawnForwardsSignals(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1} {
 		t.Run(sig.String(), func(t *testing.T) {
 			c := exec.Command("ipcmgr", "spawn", "--", "sh", "-c", `trap 'exit 33' INT TERM HUP USR1; echo ready; while :; do read line; done`)
-			c.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+shortDir(t))
+			c.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+trial.Place(t, ""))
 			c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal does it instead
 			stdin, err := c.StdinPipe()
 			require.NoError(t, err)

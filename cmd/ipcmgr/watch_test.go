@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 )
 
 // shell runs the command as a user would who sits before one store.
@@ -25,7 +27,7 @@ type shell struct {
 
 // newShell makes a store that stays until the test is over.
 func newShell(t *testing.T, k kind) *shell {
-	dir := shortDir(t)
+	dir := trial.Place(t, k.protocol)
 	sh := &shell{t: t, env: append(os.Environ(), "XDG_RUNTIME_DIR="+dir)}
 	info := sh.run("", "spawn", "--protocol", k.protocol, "--serializer", k.serializer, "--route", filepath.Join(dir, "st"), "--detach")
 	sh.env = append(sh.env, "IPCMGR_STORE="+strings.TrimSpace(info))

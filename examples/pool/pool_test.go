@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 )
 
 // The test binary is the program, if it is asked for or is a worker of it.
@@ -31,7 +32,7 @@ func TestPool(t *testing.T) {
 	for n := range jobs {
 		fmt.Fprintf(&want, "%d primes below %d\n", primesBelow(below(n)), below(n))
 	}
-	for _, protocol := range []string{"fsqueue", "unixsocket", "bbolt"} {
+	for _, protocol := range trial.Viable("fsqueue", "unixsocket", "bbolt", "shm") {
 		for _, kills := range []string{"0", "12"} {
 			t.Run(protocol+" "+kills, func(t *testing.T) {
 				place, err := os.MkdirTemp("", "pool") // short, for unixsocket

@@ -5,5 +5,6 @@ import (
 	_ "github.com/ipcmgr/ipcmgr/protocol/bbolt"
 	_ "github.com/ipcmgr/ipcmgr/protocol/fsqueue"
 	_ "github.com/ipcmgr/ipcmgr/protocol/mem"
+	_ "github.com/ipcmgr/ipcmgr/protocol/shm"
 	_ "github.com/ipcmgr/ipcmgr/protocol/unixsocket"
 )

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // Senders put rings into the first; a goodbye moves them to the second. A
@@ -18,12 +20,13 @@ const (
 	draftDir = "draft" // what the client itself is making for others
 )
 
-// listRings gives the paths of a mailbox's rings.
+// listRings gives the paths of a mailbox's rings; none where there is something
+// else.
 func listRings(box string) ([]string, error) {
 	var paths []string
 	for _, dir := range []string{ringsDir, outDir} {
 		entries, err := os.ReadDir(filepath.Join(box, dir))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
 			return nil, err
 		}
 		for _, e := range entries {
