@@ -50,9 +50,11 @@ func Fill(ctx context.Context, st protocol.Store, dir string, out io.Writer) err
 	if err := occupy(stranger); err != nil {
 		return err
 	}
-	if more, err := l.pack(1 << 12); !errors.Is(err, syscall.ENOSPC) {
+	more, err := l.pack(1 << 12)
+	if !errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("%d messages were accepted where there is no room: %w", len(more), err)
 	}
+	kept = append(kept, more...)
 	left := l.bo.Leave(ctx, protocol.Departure{Suspend: true})
 	fmt.Fprintln(out, "suspended with", left)
 	if err := os.Remove(stranger); err != nil {

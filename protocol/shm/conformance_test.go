@@ -1,14 +1,13 @@
 //go:build linux && !ipcmgr_fallback
 
-package shm_test
+package shm
 
 import (
 	"testing"
 
 	"github.com/ipcmgr/ipcmgr/protocol/protocoltest"
-	"github.com/ipcmgr/ipcmgr/protocol/shm"
 )
 
 func TestConformance(t *testing.T) {
-	protocoltest.Run(t, protocoltest.Harness{Protocol: shm.Protocol{}, Processes: true})
+	protocoltest.Run(t, protocoltest.Harness{Protocol: Protocol{}, Processes: true})
 }

@@ -111,7 +111,7 @@ func (m *mailbox) send(p *peer, frames []protocol.Frame) (done int, err error) {
 
 // tell has the reader look at the ring.
 func (p *peer) tell(m *mailbox, msgs, bytes int) {
-	p.marks.set(p.slot)
+	p.out.marks.set(p.slot)
 	m.step("marked")
 	p.visitor.Accepted(msgs, bytes)
 	m.step("counted")

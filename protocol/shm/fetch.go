@@ -60,9 +60,7 @@ func (m *mailbox) fetch(ds []protocol.Delivery) (int, error) {
 		c := in.queue[0]
 		m.read(&b, c)
 		if b.n == 0 {
-			in.queue = in.queue[1:]
-			c.queued = false
-			m.retire(c)
+			m.retire(in.dequeue())
 		}
 	}
 	switch {

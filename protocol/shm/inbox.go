@@ -35,10 +35,18 @@ func (in *inbox) enqueue(c *chain) {
 	}
 }
 
+// dequeue takes the first of the queue out of it.
+func (in *inbox) dequeue() *chain {
+	c := in.queue[0]
+	in.queue = slices.Delete(in.queue, 0, 1) // in place, so that nothing is allocated
+	c.queued = false
+	return c
+}
+
 // rotate puts the first of the queue last.
 func (in *inbox) rotate() {
 	if len(in.queue) > 1 {
-		in.queue = append(in.queue[1:], in.queue[0])
+		in.enqueue(in.dequeue())
 	}
 }
 

@@ -11,8 +11,9 @@ import (
 // outlet is the writing side of a ring. Its user has a lock.
 type outlet struct {
 	*ring
-	end  uint64 // what the tail is, if nobody has ended the ring
-	free uint64 // the head as it was last seen
+	marks marks  // of the mailbox
+	end   uint64 // what the tail is, if nobody has ended the ring
+	free  uint64 // the head as it was last seen
 }
 
 // put writes as many leading frames as there is room for, and does not publish

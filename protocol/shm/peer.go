@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ipcmgr/ipcmgr/internal/gate"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -32,7 +34,6 @@ type peer struct {
 	id      string
 	box     string
 	visitor *gate.Visitor
-	marks   marks
 	slot    slot
 	limits  [2]int // of the mailbox: messages, bytes
 
@@ -73,11 +74,7 @@ func (m *mailbox) find(seen roster.Seen) (*peer, error) {
 		limits: [2]int{m.msgLimit, m.byteLimit},
 	}
 	var err error
-	if p.visitor, err = gate.Visit(p.box, m.lobby); err == nil {
-		if p.marks, err = openMarks(p.box); err != nil {
-			p.visitor.Close()
-		}
-	}
+	p.visitor, err = gate.Visit(p.box, m.lobby)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: it is leaving", protocol.ErrPeerGone)
 	}
@@ -111,7 +108,6 @@ func (p *peer) closeUnused() {
 	if p.stale && p.waiting == 0 && p.visitor != nil {
 		p.visitor.Close()
 		p.visitor = nil
-		p.marks.Close()
 	}
 }
 
@@ -121,7 +117,8 @@ func (p *peer) finish() {
 		return
 	}
 	p.out.tail.Or(over)
-	p.marks.set(p.slot)
+	p.out.marks.set(p.slot)
+	p.out.marks.Close()
 	p.out.unmap()
 	p.out = nil
 }
@@ -154,27 +151,51 @@ func (m *mailbox) begin(p *peer, need uint64) error {
 	if p.out != nil {
 		size = p.out.size()
 	}
-	r, err := makeRing(draft, roomFor(size, need, pending))
+	r, err := makeLargest(draft, roomFor(size, need, pending), need)
 	if err != nil {
 		return fmt.Errorf("make a ring: %w", err)
 	}
 	m.step("drafted")
+	// Those of before may be lost, and others in their place.
+	marks, err := openMarks(p.box)
+	if err != nil {
+		return p.discard(r, draft, err)
+	}
 	p.finish()
 	m.step("finished")
 	if err := os.Rename(draft, filepath.Join(p.box, ringsDir, name.String())); err != nil {
-		r.unmap()
-		if removeErr := os.Remove(draft); errors.Is(err, fs.ErrNotExist) && removeErr == nil {
-			return fmt.Errorf("%w: it is leaving", protocol.ErrPeerGone)
-		}
-		return err
+		marks.Close()
+		return p.discard(r, draft, err)
 	}
 	m.step("placed")
-	p.out = &outlet{ring: r}
+	p.out = &outlet{ring: r, marks: marks}
 	// The reader takes the ring in, and begins to watch this process, before or
 	// after the first message; in either case it looks for that afterwards.
-	p.marks.Add(wordMade, 1)
+	marks.Add(wordMade, 1)
 	m.step("announced")
 	p.visitor.Ring()
 	m.step("rung")
 	return nil
+}
+
+// makeLargest makes the ring that there is memory for, of room bytes at most.
+func makeLargest(path string, room int, need uint64) (*ring, error) {
+	for {
+		r, err := makeRing(path, room)
+		if !errors.Is(err, unix.ENOSPC) || room/2 < minRoom || uint64(room)/2 < need {
+			return r, err
+		}
+		room /= 2
+	}
+}
+
+// discard removes the draft of a ring that could not be placed, and says why it
+// could not.
+func (p *peer) discard(r *ring, draft string, why error) error {
+	r.unmap()
+	err := os.Remove(draft)
+	if errors.Is(why, fs.ErrNotExist) && err == nil {
+		return fmt.Errorf("%w: it is leaving", protocol.ErrPeerGone)
+	}
+	return errors.Join(why, err)
 }

@@ -97,8 +97,10 @@ func (Protocol) Collect(ctx context.Context) ([]string, error) { return collect(
 
 // failed says what could not be done, unless the roster has said it.
 func failed(op, peer string, err error) error {
-	var told *protocol.Error
-	if err == nil || errors.As(err, &told) {
+	if err == nil { // and nothing allocated
+		return nil
+	}
+	if told := (*protocol.Error)(nil); errors.As(err, &told) {
 		return err
 	}
 	return &protocol.Error{Op: op, Protocol: Name, Peer: peer, Err: err}
