@@ -63,7 +63,7 @@ func Fill(ctx context.Context, st protocol.Store, dir string, out io.Writer) err
 	if err := l.connect(&l.bo, "bo"); err != nil {
 		return fmt.Errorf("after the stranger has left: %w", err)
 	}
-	more, err := l.pack(3)
+	more, err = l.pack(3)
 	if err != nil {
 		return err
 	}
