@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -435,4 +436,41 @@ func BenchmarkSend(b *testing.B) {
 		v.Accepted(1, 10)
 		k.Freed(1, 10)
 	}
+}
+
+// A sender may ring for a sleep when the reader knows already what it rings for.
+// That ring ends the sleep, or the sender's next message would not be heard.
+func TestRingForWhatIsKnown(t *testing.T) {
+	boxes := t.TempDir()
+	box := makeBox(t, boxes, "b")
+	k := keep(t, box)
+	v := visit(t, box, makeBox(t, boxes, "a"))
+	k.Open(1)
+	require.NoError(t, k.rope.Ring())
+	v.rung.Store(k.sleep + 1) // it was this sender, and for the sleep that comes
+	heard := make(chan error)
+	ctx := within(t)
+	go func() { heard <- k.Wait(ctx) }()
+	for k.words.Load(wordAsleep) != sleepsOf(1)+2 {
+		require.NoError(t, ctx.Err())
+		runtime.Gosched()
+	}
+	v.Accepted(1, 1)
+	require.NoError(t, <-heard)
+}
+
+// Whoever waits for messages in a store that is removed learns it.
+func TestRazedWhileWaiting(t *testing.T) {
+	boxes := t.TempDir()
+	k := keep(t, makeBox(t, boxes, "b"))
+	k.Open(1)
+	heard := make(chan error)
+	ctx := within(t)
+	go func() { heard <- k.Wait(ctx) }()
+	for k.words.Load(wordAsleep) == 0 {
+		require.NoError(t, ctx.Err())
+		runtime.Gosched()
+	}
+	Raze(boxes)
+	require.ErrorIs(t, <-heard, protocol.ErrNoStore)
 }

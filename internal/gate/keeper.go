@@ -103,11 +103,13 @@ func (k *Keeper) Wait(ctx context.Context) error {
 	// Nobody but the reader clears it: a sender that did and was killed before
 	// it rang would leave the reader asleep for all. So that not each of many
 	// messages is a ring, the sleep has a number, and a sender rings once for it.
-	k.sleep++
-	k.words.Store(wordAsleep, k.sleep)
 	defer k.words.Store(wordAsleep, 0)
-	k.Rest()
 	for {
+		// A ring ends a sleep, also one that was for what is known already: its
+		// sender does not ring for that sleep again.
+		k.sleep++
+		k.words.Store(wordAsleep, k.sleep)
+		k.Rest()
 		if k.words.Load(wordState) == stateRazed {
 			return fmt.Errorf("%w: it was unspawned", protocol.ErrNoStore)
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
@@ -124,9 +125,9 @@ func (p *peer) worn(need uint64) bool {
 	return o != nil && (o.end > farthest/2 || o.size() > roomy && need < o.size()/16 && o.drained())
 }
 
-// patience is how often a sender looks for room in a ring that fits a
-// processor's cache, before it goes on in a larger one.
-const patience = 2000
+// patience is how long a sender looks for room in a ring that fits a processor's
+// cache, before it goes on in a larger one.
+const patience = 200 * time.Microsecond
 
 // patient waits for a reader that is at work, and says whether there is room.
 func (p *peer) patient(need uint64) bool {
@@ -134,14 +135,14 @@ func (p *peer) patient(need uint64) bool {
 	if o.size() < cozy || o.size() < 4*need || o.tail.Load() != o.end || processors < 2 {
 		return false
 	}
-	for range patience {
-		// Twice: a pad may be needed.
-		if o.fits(o.end + 2*need) {
-			return true
+	for start := time.Now(); ; {
+		for range 64 {
+			if o.fits(o.end + 2*need) { // twice, for a pad may be needed
+				return true
+			}
 		}
-		if p.visitor.Asleep() {
+		if p.visitor.Asleep() || time.Since(start) > patience {
 			return false
 		}
 	}
-	return false
 }
