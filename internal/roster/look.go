@@ -42,6 +42,22 @@ func (r *Roster) Look(id string) (Seen, error) {
 	return f.Seen, nil
 }
 
+// Ended says whether the connection with an epoch of the client with a key has
+// ended, however it did.
+func (r *Roster) Ended(key string, epoch uint64) (bool, error) {
+	rec, _, err := r.records.read(key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged):
+		return true, nil
+	case err != nil:
+		return false, err
+	case rec.Epoch != epoch:
+		return true, nil
+	}
+	p, err := r.judge(rec)
+	return p.State != protocol.Active, err
+}
+
 // found is what stands under an id, Gone if it is free.
 type found struct {
 	Seen

@@ -127,11 +127,16 @@ func (m *mailbox) admit(path string, name ringName, crashed bool) error {
 	// From here on the kernel tells of the sender's end. What it had published
 	// if it has ended is seen by the look that follows.
 	ended, err := m.store.ends.watch(i.writer, m)
+	i.watched = !ended && err == nil
+	if ended {
+		// Or its pid means nothing to us, in a container.
+		if ended, err = m.store.Ended(name.key, name.epoch); ended {
+			i.finish()
+		}
+	}
 	if err != nil {
 		m.notice(fmt.Errorf("that process %d ends will not be seen, and with it perhaps its last message: %w", i.writer.PID, err))
 	}
-	i.watched = !ended && err == nil
-	i.closed = i.closed || ended
 	m.inbox.add(i)
 	return nil
 }
@@ -146,7 +151,7 @@ func (m *mailbox) senderEnded(id process.ID) {
 	for _, c := range m.inbox.chains {
 		for _, i := range c.inlets {
 			if i.writer == id {
-				i.closed = true
+				i.finish()
 				m.inbox.enqueue(c)
 			}
 		}

@@ -61,6 +61,13 @@ func (i *inlet) look() error {
 	return nil
 }
 
+// finish ends the ring of a sender that is dead. Should it live, it finds that,
+// and makes another one.
+func (i *inlet) finish() {
+	i.tail.Or(over)
+	i.closed = true
+}
+
 // count walks over what is not acknowledged.
 func (i *inlet) count() (msgs, bytes int, err error) {
 	for pos := i.gone; pos < i.end; {

@@ -48,4 +48,5 @@ func (s *spin) heard(ctx context.Context, k *gate.Keeper) bool {
 	}
 }
 
-var processors = runtime.NumCPU() // those that this process may use
+// processors is how many this process may use.
+var processors = min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
