@@ -118,11 +118,11 @@ func (p *peer) tell(m *mailbox, msgs, bytes int) {
 	m.step("counted")
 }
 
-// worn says that another ring would be better: this one had grown for what is
-// read by now, or has passed as much as one can.
+// worn says that another ring would be better: this one is too large for what is
+// sent by now, or has passed as much as one can.
 func (p *peer) worn(need uint64) bool {
 	o := p.out
-	return o != nil && (o.end > farthest/2 || o.size() > roomy && need < o.size()/16 && o.drained())
+	return o != nil && (o.size() > roomy && o.idle(need) || o.end > farthest/2)
 }
 
 // patience is how long a sender looks for room in a ring that fits a processor's

@@ -14,6 +14,7 @@ type outlet struct {
 	marks marks  // of the mailbox
 	end   uint64 // what the tail is, if nobody has ended the ring
 	free  uint64 // the head as it was last seen
+	calm  int    // how often it was drained, in a row, of little
 }
 
 // put writes as many leading frames as there is room for, and does not publish
@@ -66,8 +67,21 @@ func (o *outlet) publish(tail uint64) bool {
 	return true
 }
 
-// drained says whether the reader has acknowledged all.
-func (o *outlet) drained() bool { return o.head.Load() == o.end }
+// lull is how often a ring must be drained of little before it is given back. To
+// make one costs as much as thousands of messages.
+const lull = 1000
+
+// idle says whether the ring has long been much too large.
+func (o *outlet) idle(need uint64) bool {
+	if o.head.Load() != o.end {
+		return false
+	}
+	if o.calm++; max(need, o.end-o.free) > o.size()/16 {
+		o.calm = 0
+	}
+	o.free = o.end
+	return o.calm > lull
+}
 
 const (
 	cozy   = 256 << 10 // bytes of room that stay in a processor's cache

@@ -39,8 +39,10 @@ func TestRingsGrowAndShrink(t *testing.T) {
 	for i := 1; i <= n; i += 100 {
 		ack(t, b, fetch(t, b, i, 100, 2000)...)
 	}
-	deliver(t, a, "b", letters(0, 1, 100))
-	ack(t, b, fetch(t, b, 0, 1, 100)...)
+	for range 2 * lull {
+		deliver(t, a, "b", letters(0, 1, 100))
+		ack(t, b, fetch(t, b, 0, 1, 100)...)
+	}
 	empty(t, b)
 	require.Equal(t, int64(pageSize+minRoom), spaceOf(t, b))
 }
