@@ -3,6 +3,7 @@
 package shm
 
 import (
+	"encoding/binary"
 	"math/bits"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -32,17 +33,24 @@ func (o *outlet) put(frames []protocol.Frame) (n, bytes int, tail uint64) {
 			break
 		}
 		if pad > 0 {
-			o.at(pos).Store(recordMark | flagPad | (pad - 8))
+			o.begin(pos, recordMark|flagPad|(pad-8))
 			pos += pad
 			off = 0
 		}
 		copy(o.room[off+8:], f.Data)
-		o.at(pos).Store(recordMark | uint64(len(f.Data)))
+		o.begin(pos, recordMark|uint64(len(f.Data)))
 		pos += need
 		n++
 		bytes += len(f.Data)
 	}
 	return n, bytes, pos
+}
+
+// begin writes the word of a record. Nobody reads it before it is published,
+// which orders it.
+func (o *outlet) begin(pos, word uint64) {
+	off := pos & o.mask
+	binary.NativeEndian.PutUint64(o.room[off:off+8], word)
 }
 
 // fits says whether records may reach up to end. A head that is no position of

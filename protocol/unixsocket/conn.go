@@ -53,7 +53,7 @@ func (c *conn) recv(p []byte) (int, error) {
 	if c.closed {
 		return 0, nil
 	}
-	n, err := retried(func() (int, error) { return unix.Read(c.fd, p) })
+	n, err := retried(func() (int, error) { return readNow(c.fd, p) })
 	if err == unix.ECONNRESET {
 		// The peer has closed with something of ours unread. All that it wrote
 		// itself was read before this.
@@ -70,7 +70,7 @@ func (c *conn) send(p []byte) (int, error) {
 	if c.closed {
 		return 0, errBroken
 	}
-	n, err := retried(func() (int, error) { return unix.Write(c.fd, p) })
+	n, err := retried(func() (int, error) { return writeNow(c.fd, p) })
 	if err == unix.EPIPE || err == unix.ECONNRESET {
 		c.broken.Store(true)
 		err = errBroken
@@ -78,10 +78,20 @@ func (c *conn) send(p []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// await blocks until there is room to write, the connection breaks, or ctx
-// ends. Go's poller sees a copy of the descriptor for as long as that takes:
-// one that it knew all the time would wake it for each message that arrives.
-func (c *conn) await(ctx context.Context) error {
+// hangup blocks until the other side has closed the connection, and gives
+// errBroken, or until ctx ends. Whoever reads the connection would find out, but
+// one that is stalled or sealed is not read.
+func (c *conn) hangup(ctx context.Context) error {
+	if err := c.await(ctx, 0); err != nil {
+		return err
+	}
+	return errBroken
+}
+
+// await blocks until one of events, or a failure, is there, or ctx ends. Go's
+// poller sees a copy of the descriptor for as long as that takes: one that it
+// knew all the time would wake it for each message that arrives.
+func (c *conn) await(ctx context.Context, events int16) error {
 	f, err := c.copy()
 	if err != nil {
 		return err
@@ -91,14 +101,15 @@ func (c *conn) await(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { f.SetWriteDeadline(past) })
+	stop := context.AfterFunc(ctx, func() { _ = f.SetDeadline(past) })
 	defer stop()
-	err = raw.Write(func(fd uintptr) bool { return writable(int(fd)) })
+	wait := raw.Read
+	if events == unix.POLLOUT {
+		wait = raw.Write
+	}
+	err = wait(func(fd uintptr) bool { return polled(int(fd), events) })
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil // by an end of ctx that is about to be seen
 	}
 	return err
 }
@@ -116,31 +127,6 @@ func (c *conn) copy() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "unixsocket"), nil
 }
 
-// hangup blocks until the other side has closed the connection, and gives
-// errBroken, or until ctx ends. Whoever reads the connection would find out, but
-// one that is stalled or sealed is not read.
-func (c *conn) hangup(ctx context.Context) error {
-	f, err := c.copy()
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	stop := context.AfterFunc(ctx, func() { f.SetReadDeadline(past) })
-	defer stop()
-	err = raw.Read(func(fd uintptr) bool { return polled(int(fd), 0) })
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	return errBroken
-}
-
 // ended says whether the other side has closed the connection, as its end does
 // to it. What it wrote before may still be unread here.
 func (c *conn) ended() bool {
@@ -148,9 +134,6 @@ func (c *conn) ended() bool {
 	defer c.mu.RUnlock()
 	return c.closed || polled(c.fd, 0)
 }
-
-// writable says whether a write would not wait, if only to fail.
-func writable(fd int) bool { return polled(fd, unix.POLLOUT) }
 
 // polled says whether one of events, or a failure, is there now.
 func polled(fd int, events int16) bool {

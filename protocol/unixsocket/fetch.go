@@ -26,6 +26,9 @@ func (m *Mailbox) fetch(ctx context.Context, ds []protocol.Delivery, wait bool) 
 	if err := m.usable(ctx); err != nil || len(ds) == 0 {
 		return 0, err
 	}
+	if !m.fetched.Load() {
+		m.fetched.Store(true)
+	}
 	if n := m.inbox.take(ds); n > 0 {
 		return n, nil
 	}
@@ -53,7 +56,8 @@ func (m *Mailbox) fetchInTurn(ctx context.Context, ds []protocol.Delivery, wait 
 		if m.drained {
 			return 0, false, io.EOF
 		}
-		got := m.readLast()
+		// Who waits for an answer each time need not ask whether it is there yet.
+		got := (waited || !wait || !m.quiet) && m.readLast()
 		if !got && (waited || !wait) {
 			got = m.readReady()
 		}
@@ -73,10 +77,10 @@ func (m *Mailbox) fetchInTurn(ctx context.Context, ds []protocol.Delivery, wait 
 		if m.wanted.Load() > 0 {
 			return 0, true, nil
 		}
-		if m.inbox.waiting() {
+		if m.inbox.some.Load() {
 			continue
 		}
-		m.poller.wait()
+		m.quiet = m.poller.wait()
 		waited = true
 	}
 }

@@ -147,40 +147,32 @@ func (m *Mailbox) close() bool {
 	if !m.closed.CompareAndSwap(false, true) {
 		return false
 	}
-	m.closing.Lock()   // whoever used the keeper has done so
-	m.closing.Unlock() //nolint:staticcheck // waiting is all it is for
 	m.store.forget(m)
 	m.end(protocol.ErrClosed)
 	m.poller.wake()
+	m.closing.Lock()   // every call that began before has ended
+	m.closing.Unlock() //nolint:staticcheck // waiting is all it is for
 	m.tasks.Wait()
 	m.turn <- struct{}{} // for ever
 	m.free()
 	return true
 }
 
-// free closes whatever there is. Nobody reads any more; who still writes is
-// waited for.
+// free closes whatever there is. Nobody reads or writes any more.
 func (m *Mailbox) free() {
 	m.rest.Stop()
 	if m.unwatch != nil {
 		m.unwatch()
 	}
-	m.mu.Lock()
-	links := slices.Collect(maps.Values(m.links))
-	conns := slices.Collect(maps.Values(m.conns))
-	m.mu.Unlock()
-	for _, c := range conns {
+	for _, c := range m.conns {
 		m.poller.remove(c.fd)
 		c.close()
 	}
 	if m.lobby != nil {
 		m.lobby.Close()
 	}
-	for _, l := range links {
-		l.held <- struct{}{} // for ever
-		m.mu.Lock()
+	for _, l := range m.links {
 		l.unlink()
-		m.mu.Unlock()
 	}
 	if m.listener != nil {
 		m.listener.close()

@@ -4,72 +4,90 @@ package unixsocket
 
 import (
 	"math"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
-const (
-	fetchLimit = 1 << 20 // bytes that one Fetch gives, unless its first message has more
-	spareSlabs = 8       // that are kept for use
-)
-
-// message is one that was taken in.
-type message struct {
-	from string
-	data []byte
-	slab *slab // nil if the bytes have memory of their own
-}
+// fetchLimit is how many bytes one Fetch gives, unless its first message has more.
+const fetchLimit = 1 << 20
 
 // inbox has the messages that are taken in and not acknowledged: those that
 // wait for Fetch, and those that it gave out.
 type inbox struct {
 	mu    sync.Mutex
-	ready []message // from next on
-	next  int
-
-	handed []handed // by the low half of a tag, less one
-	free   []uint32 // places in it
+	all   []message
+	free  []uint32    // places in all
+	ready []uint32    // those that wait, from next on
+	next  int         // in ready
+	some  atomic.Bool // whether any waits
 
 	count, bytes int // unacknowledged
 	sealed       bool
+	own          *slab // what the client sends to itself goes here
 	spare        []*slab
 	stalled      []*conn // not read because of too much
 }
 
-type handed struct {
-	message
-	turn uint32 // the high half of the tag; odd while the place is taken
+// message is a place for one that was taken in. A tag is the place's turn and, in
+// the low half, its number from 1 on.
+type message struct {
+	from string
+	data []byte
+	slab *slab  // nil if the bytes have memory of their own
+	turn uint32 // odd while the place is taken
 }
 
-// push adds frames that lie in s and returns their size.
+// push adds frames that lie in s, which may be nil, and returns their size.
 func (b *inbox) push(from string, frames [][]byte, s *slab) (size int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.add(from, frames, s)
-}
-
-func (b *inbox) add(from string, frames [][]byte, s *slab) (size int) {
 	for _, f := range frames {
-		b.ready = append(b.ready, message{from, f, s})
+		b.add(from, f, s)
 		size += len(f)
 	}
-	if s != nil {
-		s.refs += len(frames)
-	}
-	b.count += len(frames)
-	b.bytes += size
 	return size
 }
 
-// pushOwn adds what the client sends to itself, unless the inbox is sealed.
-func (b *inbox) pushOwn(id string, frames [][]byte) bool {
+func (b *inbox) add(from string, frame []byte, s *slab) {
+	var at uint32
+	if last := len(b.free) - 1; last >= 0 {
+		at, b.free = b.free[last], b.free[:last]
+	} else {
+		at = uint32(len(b.all))
+		b.all = append(b.all, message{})
+	}
+	b.all[at] = message{from, frame, s, b.all[at].turn + 1}
+	b.ready = append(b.ready, at)
+	b.some.Store(true)
+	b.count++
+	b.bytes += len(frame)
+	if s != nil {
+		s.refs++
+	}
+}
+
+// pushOwn adds copies of what the client sends to itself, of the given size
+// together, unless the inbox is sealed.
+func (b *inbox) pushOwn(id string, frames []protocol.Frame, size int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.sealed {
-		b.add(id, frames, nil)
+	if b.sealed {
+		return false
 	}
-	return !b.sealed
+	s := b.own
+	if size > largeFrame {
+		s = &slab{buf: make([]byte, size)} // nobody fills it further
+	} else if s == nil || s.room() < size {
+		s = b.swap(s, size)
+		b.own = s
+	}
+	for _, f := range frames {
+		b.add(id, s.keep(f.Data), s)
+	}
+	return true
 }
 
 // seal refuses what the client sends to itself from now on.
@@ -81,63 +99,45 @@ func (b *inbox) seal() {
 
 // take moves messages into ds.
 func (b *inbox) take(ds []protocol.Delivery) (n int) {
+	if !b.some.Load() {
+		return 0
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for size := 0; n < len(ds) && b.next < len(b.ready); n++ {
-		msg := &b.ready[b.next]
+		at := b.ready[b.next]
+		msg := &b.all[at]
 		if size += len(msg.data); n > 0 && size > fetchLimit {
 			break
 		}
-		ds[n] = protocol.Delivery{From: msg.from, Data: msg.data, Tag: b.hand(*msg)}
-		*msg = message{}
+		ds[n] = protocol.Delivery{From: msg.from, Data: msg.data, Tag: uint64(msg.turn)<<32 | uint64(at+1)}
 		b.next++
 	}
-	switch {
-	case b.next == len(b.ready):
-		b.ready, b.next = b.ready[:0], 0
-		if cap(b.ready) > 1<<14 {
-			b.ready = nil
-		}
-	case b.next > 1024 && b.next > len(b.ready)/2:
-		left := copy(b.ready, b.ready[b.next:])
-		clear(b.ready[left:])
-		b.ready, b.next = b.ready[:left], 0
+	if b.next == len(b.ready) || b.next > 1024 && b.next > len(b.ready)/2 {
+		b.ready = slices.Delete(b.ready, 0, b.next)
+		b.next = 0
+		b.some.Store(len(b.ready) > 0)
 	}
 	return n
 }
 
-// hand notes that a message is given out, and returns its tag.
-func (b *inbox) hand(msg message) uint64 {
-	var at uint32
-	if last := len(b.free) - 1; last >= 0 {
-		at, b.free = b.free[last], b.free[:last]
-	} else {
-		at = uint32(len(b.handed))
-		b.handed = append(b.handed, handed{})
-	}
-	h := &b.handed[at]
-	h.message = msg
-	h.turn++
-	return uint64(h.turn)<<32 | uint64(at+1)
-}
-
-// data gives the bytes of a message that is given out.
+// data gives the bytes of a message that is not acknowledged.
 func (b *inbox) data(tag uint64) ([]byte, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	h := b.find(tag)
-	if h == nil {
+	msg := b.find(tag)
+	if msg == nil {
 		return nil, false
 	}
-	return h.data, true
+	return msg.data, true
 }
 
-func (b *inbox) find(tag uint64) *handed {
-	at := uint32(tag) - 1
-	if uint32(tag) == 0 || int(at) >= len(b.handed) || b.handed[at].turn != uint32(tag>>32) || b.handed[at].turn%2 == 0 {
+func (b *inbox) find(tag uint64) *message {
+	at, turn := uint32(tag)-1, uint32(tag>>32)
+	if uint64(at) >= uint64(len(b.all)) || turn%2 == 0 || b.all[at].turn != turn {
 		return nil
 	}
-	return &b.handed[at]
+	return &b.all[at]
 }
 
 // settle forgets messages that were given out and says how many, and of what
@@ -146,52 +146,19 @@ func (b *inbox) settle(ds []protocol.Delivery) (msgs, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range ds {
-		h := b.find(ds[i].Tag)
-		if h == nil {
+		msg := b.find(ds[i].Tag)
+		if msg == nil {
 			continue
 		}
 		msgs++
-		bytes += len(h.data)
-		b.drop(h.slab)
-		h.message = message{}
-		h.turn++
+		bytes += len(msg.data)
+		b.drop(msg.slab)
+		*msg = message{turn: msg.turn + 1}
 		b.free = append(b.free, uint32(ds[i].Tag)-1)
 	}
 	b.count -= msgs
 	b.bytes -= bytes
 	return msgs, bytes
-}
-
-// exchange gives the reader a slab with room for size bytes instead of old,
-// which may be nil.
-func (b *inbox) exchange(old *slab, size int) *slab {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.drop(old)
-	if last := len(b.spare) - 1; last >= 0 && size <= slabSize {
-		s := b.spare[last]
-		b.spare = b.spare[:last]
-		s.refs = 1
-		return s
-	}
-	return &slab{buf: make([]byte, max(size, slabSize)), refs: 1}
-}
-
-func (b *inbox) drop(s *slab) {
-	if s == nil {
-		return
-	}
-	if s.refs--; s.refs == 0 && len(b.spare) < spareSlabs && len(s.buf) == slabSize {
-		s.used = 0
-		b.spare = append(b.spare, s)
-	}
-}
-
-// waiting says whether there is something for Fetch.
-func (b *inbox) waiting() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.next < len(b.ready)
 }
 
 // empty says whether all that was taken in is acknowledged.

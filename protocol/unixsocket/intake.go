@@ -308,7 +308,9 @@ func (m *Mailbox) lose(c *conn, reason error) {
 	same := func(o *conn) bool { return o == c }
 	m.strangers = slices.DeleteFunc(m.strangers, same)
 	if f := c.from; f != nil {
-		m.dropLink(f.id, c)
+		if l := m.links[f.id]; l != nil {
+			m.dropLink(l)
+		}
 		if f.current == c {
 			f.current = nil
 		}

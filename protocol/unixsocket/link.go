@@ -4,122 +4,146 @@ package unixsocket
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/ipcmgr/ipcmgr/internal/gate"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
-// link is the sending side towards one peer. One Deliver at a time holds it.
+// link is the sending side towards one peer. One Deliver at a time holds it, and
+// the others queue: each holds it in turn, unless what it brings was taken along
+// before.
 type link struct {
-	id    string
-	users int           // Delivers that have it or wait for it; guarded by the mailbox's mu
-	held  chan struct{} // has a value while one has it
+	id string
 
-	// Below, what belongs to the holder.
+	// Guarded by the mailbox's mu.
+	held  bool
+	stuck bool // the holder waits for the peer
+	queue []*parcel
+
+	// Below, what belongs to the holder, and to who has mu while nobody holds it.
 	conn    *conn         // nil until there is one
 	visitor *gate.Visitor // nil where the peer is foreign, and has no gate
-	buf     []byte        // of one transmit
-	ends    []int
-
-	mu    sync.Mutex
-	stuck bool          // the holder waits for the peer
-	told  chan struct{} // closed when it begins to; nil if nobody listens
+	aboard  []*parcel     // taken along by the write under way
 }
 
-// link gives the one to a peer, until the caller is done with it.
-func (m *Mailbox) link(id string) (*link, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed.Load() {
-		return nil, protocol.ErrClosed
+// hold waits until p's Deliver holds the link to a peer, or returns nil when
+// another one has delivered p.
+func (m *Mailbox) hold(ctx context.Context, to string, p *parcel) (*link, error) {
+	l, mine, err := m.join(to, p)
+	if mine || err != nil {
+		return l, err
 	}
-	l := m.links[id]
-	if l == nil {
-		l = &link{id: id, held: make(chan struct{}, 1)}
-		m.links[id] = l
+	var end fate
+	err = protocol.ErrFull
+	select {
+	case end = <-p.fate:
+	case <-ctx.Done():
+		m.withdraw(l, p)
+		end, err = <-p.fate, context.Cause(ctx)
+	case <-m.over.Done():
+		m.withdraw(l, p)
+		end, err = <-p.fate, context.Cause(m.over)
 	}
-	l.users++
+	switch end {
+	case carried:
+		return nil, nil
+	case refused:
+		return nil, err
+	}
 	return l, nil
 }
 
-// done gives l back. One without a connection is of no further use.
-func (m *Mailbox) done(l *link) {
+// join makes p the holder of the link to a peer, or puts it into the queue.
+func (m *Mailbox) join(to string, p *parcel) (l *link, mine bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if l.users--; l.users == 0 {
-		m.dropLink(l.id, l.conn)
+	l = m.links[to]
+	if l == nil {
+		l = &link{id: to}
+		m.links[to] = l
+	}
+	if !l.held {
+		l.held = true
+		return l, true, nil
+	}
+	if l.stuck && !p.wait {
+		return nil, false, protocol.ErrFull
+	}
+	l.queue = append(l.queue, p)
+	return l, false, nil
+}
+
+// withdraw takes p out of the queue. If it is aboard, that is done when it comes
+// back; if a frame of it is begun, p is the next to hold the link.
+func (m *Mailbox) withdraw(l *link, p *parcel) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p.gone = true
+	l.refuse(isGone)
+}
+
+// refuse takes parcels out of the queue, unless a frame of theirs is begun. The
+// lock is held.
+func (l *link) refuse(which func(*parcel) bool) {
+	l.queue = slices.DeleteFunc(l.queue, func(p *parcel) bool {
+		out := p.begun == 0 && which(p)
+		if out {
+			p.fate <- refused
+		}
+		return out
+	})
+}
+
+// takeAlong takes aboard what waits in the queue, as far as it fits into the
+// holder's write, of which used bytes are taken, and into the peer's mailbox.
+func (m *Mailbox) takeAlong(l *link, p *parcel, used int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	msgs, bytes, n := len(p.frames), p.size, 0
+	for _, other := range l.queue {
+		used += other.size + headerSize*len(other.frames)
+		if used > chunkSize || l.visitor != nil && l.visitor.Admit(m.over, m.msgLimit-msgs, m.byteLimit-bytes, false) != nil {
+			break
+		}
+		msgs += len(other.frames)
+		bytes += other.size
+		n++
+	}
+	if n > 0 {
+		l.aboard = append(l.aboard, l.queue[:n]...)
+		l.queue = slices.Delete(l.queue, 0, n)
 	}
 }
 
-// dropLink forgets the link to a peer that nobody uses if its connection is c
-// and has ended. The lock is held.
-func (m *Mailbox) dropLink(id string, c *conn) {
-	l := m.links[id]
-	if l == nil || l.users > 0 || l.conn != c || id == m.id {
+// putBack makes parcels that were aboard the first in the queue again.
+func (m *Mailbox) putBack(l *link, ps []*parcel) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.queue = slices.Insert(l.queue, 0, ps...)
+	l.refuse(isGone)
+}
+
+// pass gives the link to the next.
+func (m *Mailbox) pass(l *link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(l.queue) > 0 {
+		l.queue[0].fate <- holds
+		l.queue = slices.Delete(l.queue, 0, 1)
 		return
 	}
-	if c == nil || c.broken.Load() {
+	l.held = false
+	m.dropLink(l)
+}
+
+// dropLink forgets a link that nobody holds and whose connection has ended. The
+// lock is held.
+func (m *Mailbox) dropLink(l *link) {
+	if !l.held && l.id != m.id && (l.conn == nil || l.conn.broken.Load()) {
 		l.unlink()
-		delete(m.links, id)
-	}
-}
-
-// hold waits for the link. Without wait it does so only while its holder makes
-// progress.
-func (l *link) hold(ctx context.Context, m *Mailbox, wait bool) error {
-	select {
-	case l.held <- struct{}{}:
-		return nil
-	default:
-	}
-	var stuck <-chan struct{}
-	if !wait {
-		stuck = l.whenStuck()
-	}
-	select {
-	case l.held <- struct{}{}:
-		return nil
-	case <-stuck:
-		return protocol.ErrFull
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-m.over.Done():
-		return context.Cause(m.over)
-	}
-}
-
-func (l *link) free() { <-l.held }
-
-func (l *link) whenStuck() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.told == nil {
-		l.told = make(chan struct{})
-		if l.stuck {
-			close(l.told)
-		}
-	}
-	return l.told
-}
-
-// sticks says that the holder waits, until the function returned is called.
-// Meanwhile the pump does not rest: the peer may wait in turn for this client.
-func (m *Mailbox) sticks(l *link) (moves func()) {
-	l.mu.Lock()
-	l.stuck = true
-	if l.told == nil {
-		l.told = make(chan struct{})
-	}
-	close(l.told)
-	l.mu.Unlock()
-	m.blocked.Add(1)
-	m.kick()
-	return func() {
-		m.blocked.Add(-1)
-		l.mu.Lock()
-		l.stuck, l.told = false, nil
-		l.mu.Unlock()
+		delete(m.links, l.id)
 	}
 }
 
@@ -129,6 +153,24 @@ func (l *link) unlink() {
 	if l.visitor != nil {
 		l.visitor.Close()
 		l.visitor = nil
+	}
+}
+
+// sticks says that the holder waits, until the function returned is called. Who
+// may not wait is refused meanwhile, and the pump does not rest: the peer may
+// wait in turn for this client.
+func (m *Mailbox) sticks(l *link) (moves func()) {
+	m.mu.Lock()
+	l.stuck = true
+	l.refuse(func(p *parcel) bool { return !p.wait })
+	m.mu.Unlock()
+	m.blocked.Add(1)
+	m.kick()
+	return func() {
+		m.blocked.Add(-1)
+		m.mu.Lock()
+		l.stuck = false
+		m.mu.Unlock()
 	}
 }
 

@@ -38,7 +38,7 @@ type Mailbox struct {
 	end     context.CancelCauseFunc
 	leaving atomic.Bool // Leave is under way
 	closed  atomic.Bool
-	closing sync.RWMutex   // held shared by who uses the keeper without the turn
+	closing sync.RWMutex   // held shared by calls that need what free frees, but not the turn
 	tasks   sync.WaitGroup // the goroutines of the client
 	inbox   inbox
 
@@ -48,6 +48,7 @@ type Mailbox struct {
 	pumping chan struct{}
 	blocked atomic.Int32 // Delivers that wait, during which the pump may not rest
 	timed   atomic.Bool  // rest is running
+	fetched atomic.Bool  // Fetch was called since rest was set
 	rest    *time.Timer  // until the pump takes the turn
 	// Below, what belongs to who has the turn.
 	listener *listener
@@ -55,6 +56,7 @@ type Mailbox struct {
 	cuts     [][]byte
 	last     *conn // the one that gave something last
 	looks    uint  // at it
+	quiet    bool  // there was nothing when Fetch last waited, as there will be next time
 	drifted  bool  // a connection was closed with messages that are counted
 	drained  bool  // sealed, and all that was accepted is in the inbox
 	watched  <-chan struct{}

@@ -30,6 +30,9 @@ type poller struct {
 	events [64]unix.EpollEvent
 	found  int // of events, by wait, for the next ready
 	fds    []int
+
+	try           func(uintptr) bool // lookOnce
+	looked, slept bool               // in this wait
 }
 
 func newPoller() (*poller, error) {
@@ -42,6 +45,7 @@ func newPoller() (*poller, error) {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	p := &poller{file: os.NewFile(uintptr(fd), "epoll"), epfd: fd}
+	p.try = p.lookOnce
 	p.raw, err = p.file.SyscallConn()
 	if err == nil {
 		err = p.file.SetReadDeadline(time.Time{})
@@ -89,29 +93,34 @@ func (p *poller) look() bool {
 // clear takes back a wake that is there. After it, look at what a wake may be
 // about, and then wait.
 func (p *poller) clear() {
-	if p.woken.Swap(false) {
+	if p.woken.Load() && p.woken.Swap(false) {
 		p.file.SetReadDeadline(time.Time{})
 	}
 }
 
 // wait blocks until a socket may be readable or wake has been called since
-// clear. It may return early.
-func (p *poller) wait() {
+// clear, and says whether it had to. It may return early.
+func (p *poller) wait() (slept bool) {
 	if p.found > 0 {
-		return
+		return false
 	}
-	first := true
-	err := p.raw.Read(func(uintptr) bool {
-		if !first {
-			return true // the caller looks at the likeliest socket before it asks for the list
-		}
-		first = false
-		return p.look()
-	})
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	p.looked, p.slept = false, false
+	if err := p.raw.Read(p.try); errors.Is(err, os.ErrDeadlineExceeded) {
 		// A wake may set its deadline after clear has seen its mark.
 		p.woken.Store(true)
 	}
+	return p.slept
+}
+
+// lookOnce is what Go's poller calls before it sleeps, and after. Then the caller
+// looks, at the likeliest socket first.
+func (p *poller) lookOnce(uintptr) bool {
+	if p.looked {
+		p.slept = true
+		return true
+	}
+	p.looked = true
+	return p.look()
 }
 
 // wake makes a wait return, the next one if there is none.

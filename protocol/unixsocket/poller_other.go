@@ -143,8 +143,8 @@ func (p *poller) clear() {
 }
 
 // wait blocks until a socket may be readable or wake has been called since
-// clear. It may return early.
-func (p *poller) wait() {
+// clear, and says whether it had to. It may return early.
+func (p *poller) wait() (slept bool) {
 	p.mu.Lock()
 	p.rearm()
 	waiting := len(p.readable) > 0
@@ -152,6 +152,7 @@ func (p *poller) wait() {
 	if !waiting {
 		<-p.signal
 	}
+	return !waiting
 }
 
 // wake makes a wait return, the next one if there is none.

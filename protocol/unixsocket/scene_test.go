@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -234,6 +235,7 @@ func child(role string) {
 		_, err := m.Deliver(ctx, "b", frames(texts...), true)
 		must(err)
 	}
+	role, argument, _ := strings.Cut(role, " ")
 	switch role {
 	case "alive": // is a client
 		open("a")
@@ -282,9 +284,7 @@ func child(role string) {
 	case "half": // is killed in the middle of a message
 		m := open("a")
 		post(m, "whole")
-		l, err := m.(*Mailbox).link("b")
-		must(err)
-		l.conn.send(framed(strings.Repeat("x", 5000))[:2000])
+		m.(*Mailbox).links["b"].conn.send(framed(strings.Repeat("x", 5000))[:2000])
 		os.Exit(0)
 	case "quick": // sends and leaves
 		m := open("a")
@@ -299,6 +299,10 @@ func child(role string) {
 		benchReader(ctx, route)
 	case "raw":
 		rawReader(route)
+	case "crowd":
+		size, err := strconv.Atoi(argument)
+		must(err)
+		crowd(ctx, route, size)
 	default:
 		must(errors.New("unknown role"))
 	}

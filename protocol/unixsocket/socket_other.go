@@ -35,3 +35,7 @@ func own(fd int, err error) (int, error) {
 	}
 	return fd, nil
 }
+
+func readNow(fd int, p []byte) (int, error) { return unix.Read(fd, p) }
+
+func writeNow(fd int, p []byte) (int, error) { return unix.Write(fd, p) }

@@ -11,8 +11,6 @@ import (
 )
 
 const (
-	headerSize = 4       // a frame is its length, big endian, and as many bytes
-	slabSize   = 1 << 17 // small frames are read many at a time into one of these
 	leastRead  = 1 << 15 // what a read has room for at least
 	largeFrame = 1 << 15 // a frame of more gets memory of its own
 	helloLimit = 1 << 13 // an id has 512 bytes at most, whatever its escapes
@@ -42,14 +40,6 @@ func (e *frameError) Error() string {
 // midFrame says whether the stream's end now would cut a frame short.
 func (s *stream) midFrame() bool { return len(s.rest) > 0 || s.want > 0 }
 
-// slab is memory that many frames are read into. It is used again when nobody
-// refers to it: neither the reader nor a message that is not acknowledged.
-type slab struct {
-	buf  []byte
-	used int
-	refs int // guarded by the inbox's lock
-}
-
 // read takes in what one read of c gives. It returns EAGAIN when there is
 // nothing and errEnd at the end.
 func (m *Mailbox) read(c *conn) error {
@@ -57,7 +47,7 @@ func (m *Mailbox) read(c *conn) error {
 		return m.readLarge(c)
 	}
 	s := m.slab
-	if s == nil || len(s.buf)-s.used < len(c.in.rest)+leastRead {
+	if s == nil || s.room() < len(c.in.rest)+leastRead {
 		s = m.inbox.exchange(s, len(c.in.rest)+leastRead)
 		m.slab = s
 	}

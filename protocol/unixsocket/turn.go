@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// grace is how long nobody need be in Fetch before the pump takes in what
+// grace is how long nobody need call Fetch before the pump takes in what
 // arrives. It is longer than a program needs between two calls of Fetch, and
 // shorter than a sender minds.
 const grace = 5 * time.Millisecond
@@ -44,8 +44,13 @@ func (m *Mailbox) release() {
 	}
 }
 
-// rested is called when the grace is over.
+// rested is called when the grace is over. If Fetch was called meanwhile, it
+// begins again.
 func (m *Mailbox) rested() {
+	if m.fetched.Swap(false) {
+		m.rest.Reset(grace)
+		return
+	}
 	m.timed.Store(false)
 	m.kick()
 }
@@ -76,7 +81,9 @@ func (m *Mailbox) pump() {
 	}
 }
 
-// takeIn reads until somebody else wants the turn.
+// takeIn reads until somebody else wants the turn, or Fetch is called again and
+// may not need it: more than is asked for would be read, from memory that has
+// grown cold when it is.
 func (m *Mailbox) takeIn() {
 	for waited := false; !m.drained; {
 		got := m.readLast()
@@ -84,7 +91,7 @@ func (m *Mailbox) takeIn() {
 			got = m.readReady()
 		}
 		waited = false
-		if m.wanted.Load() > 0 || m.closed.Load() {
+		if m.wanted.Load() > 0 || m.closed.Load() || m.fetched.Load() && m.blocked.Load() == 0 {
 			return
 		}
 		if got {
