@@ -50,21 +50,18 @@ func (s *shelf) ack(ds []protocol.Delivery, sync bool) error {
 	removed, noted := false, false
 	s.mu.Lock()
 	for len(ds) > 0 {
-		first, ok := s.handed[ds[0].Tag]
-		if !ok {
-			ds = ds[1:]
-			continue
-		}
 		// Messages of one file come together, mostly.
 		n := 1
-		for n < len(ds) && s.handed[ds[n].Tag].letter == first.letter {
+		for n < len(ds) && ds[n].Tag>>indexBits == ds[0].Tag>>indexBits {
 			n++
 		}
-		gone, err := s.ackOf(first.letter, ds[:n])
-		if err != nil {
-			errs = append(errs, err)
+		if l := s.letters[ds[0].Tag>>indexBits]; l != nil {
+			gone, err := s.ackOf(l, ds[:n])
+			if err != nil {
+				errs = append(errs, err)
+			}
+			removed, noted = removed || gone, noted || !gone
 		}
-		removed, noted = removed || gone, noted || !gone
 		ds = ds[n:]
 	}
 	s.mu.Unlock()
@@ -79,36 +76,45 @@ func (s *shelf) ack(ds []protocol.Delivery, sync bool) error {
 
 // ackOf forgets messages of one file, and says whether that is gone with them.
 func (s *shelf) ackOf(l *letter, ds []protocol.Delivery) (gone bool, err error) {
-	var indexes []int
-	bytes := 0
+	acked, bytes := s.acked[:0], 0
 	for i := range ds {
-		if at := s.handed[ds[i].Tag].index; !l.done[at] {
+		if at := int(ds[i].Tag & indexMask); !l.done[at] {
 			l.done[at] = true
-			indexes = append(indexes, at)
+			acked = append(acked, at)
 			bytes += len(l.frames[at])
 		}
 	}
-	gone = l.left == len(indexes)
+	s.acked = acked
+	if len(acked) == 0 {
+		return false, nil
+	}
+	gone = l.left == len(acked)
 	if gone {
 		err = s.remove(l.name)
 	} else {
-		err = s.ledger.acked(l.name, indexes)
+		err = s.ledger.acked(l.name, acked)
 	}
 	if err != nil {
-		for _, at := range indexes {
+		for _, at := range acked {
 			l.done[at] = false
 		}
 		return false, err
 	}
-	l.left -= len(indexes)
+	l.left -= len(acked)
+	s.msgs -= len(acked)
 	s.bytes -= bytes
-	for i := range ds {
-		delete(s.handed, ds[i].Tag)
-	}
 	if gone {
 		delete(s.known, l.name)
+		delete(s.letters, l.number)
 		s.ledger.forget(l.name)
+		l.free()
 	}
-	s.gate.Freed(len(indexes), bytes)
+	s.gate.Freed(len(acked), bytes)
 	return gone, nil
+}
+
+// handed finds a message that is handed out and not acknowledged.
+func (s *shelf) handed(tag uint64) (l *letter, at int, ok bool) {
+	l, at = s.letters[tag>>indexBits], int(tag&indexMask)
+	return l, at, l != nil && !l.done[at]
 }

@@ -34,54 +34,35 @@ func (a arrival) compare(b arrival) int {
 // arrived lists what came, in order. As in order.pick, one listing may miss an
 // earlier file of a sender, and here no number tells: a listing is taken again
 // until it brings nothing that sorts before what was known already. What comes
-// later is left for the next time.
-func arrived(s *shelf, dir disk.Dir) ([]arrival, error) {
-	known, err := arrivals(s, dir, nil)
-	if err != nil || len(known) == 0 {
-		return nil, err
-	}
+// later is left for the next time. What is no message is set aside; what Perl
+// has not given its final name yet is left alone.
+func arrived(s *shelf, dir disk.Dir) (all []arrival, err error) {
+	seen := map[string]bool{}
 	for {
-		more, err := arrivals(s, dir, known)
+		names, err := dir.Names()
 		if err != nil {
 			return nil, err
 		}
-		last := known[len(known)-1]
-		more = slices.DeleteFunc(more, func(a arrival) bool { return a.compare(last) > 0 })
-		if len(more) == 0 {
-			return known, nil
+		known := len(all)
+		for _, name := range names {
+			if seen[name] || strings.HasSuffix(name, pendEnd) {
+				continue
+			}
+			seen[name] = true
+			a, why := arrive(s, dir, name)
+			switch {
+			case errors.Is(why, fs.ErrNotExist):
+			case why != nil:
+				s.takeAside(dir, name, why)
+			case known == 0 || a.compare(all[known-1]) < 0:
+				all = append(all, a)
+			}
 		}
-		known = append(known, more...)
-		slices.SortFunc(known, arrival.compare)
-	}
-}
-
-// arrivals lists what is not known yet, in order. What is no message is set
-// aside; what Perl has not given its final name yet is left alone.
-func arrivals(s *shelf, dir disk.Dir, known []arrival) ([]arrival, error) {
-	names, err := dir.Names()
-	if err != nil {
-		return nil, err
-	}
-	seen := make(map[string]bool, len(known))
-	for _, a := range known {
-		seen[a.name] = true
-	}
-	var found []arrival
-	for _, name := range names {
-		if seen[name] || strings.HasSuffix(name, pendEnd) {
-			continue
+		if len(all) == known {
+			return all, nil
 		}
-		a, why := arrive(s, dir, name)
-		switch {
-		case errors.Is(why, fs.ErrNotExist):
-		case why != nil:
-			s.takeAside(dir, name, why)
-		default:
-			found = append(found, a)
-		}
+		slices.SortFunc(all, arrival.compare)
 	}
-	slices.SortFunc(found, arrival.compare)
-	return found, nil
 }
 
 // arrive looks at one file. The error says why it cannot be a message.

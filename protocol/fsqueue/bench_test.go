@@ -25,9 +25,6 @@ const benchSize = 1 << 10
 
 // payload writes the nth message, which says that it is.
 func payload(b []byte, n uint64) {
-	for i := 12; i < len(b); i++ {
-		b[i] = byte(n) + byte(i)
-	}
 	binary.LittleEndian.PutUint64(b[4:], n)
 	binary.LittleEndian.PutUint32(b, crc32.ChecksumIEEE(b[4:]))
 }
@@ -139,7 +136,9 @@ func BenchmarkOneWay(b *testing.B) {
 				name := filepath.Join(dir, fmt.Sprintf("%016x", next))
 				data, err := os.ReadFile(name)
 				require.NoError(b, err)
-				require.NoError(b, check(data, uint64(next)))
+				if err := check(data, uint64(next)); err != nil {
+					b.Fatal(err)
+				}
 				require.NoError(b, os.Remove(name))
 			}
 			if next == before {
@@ -165,10 +164,45 @@ func BenchmarkOneWay(b *testing.B) {
 					n, err := m.Fetch(b.Context(), ds, true)
 					require.NoError(b, err)
 					for i := range n {
-						require.NoError(b, check(ds[i].Data, uint64(got+i)))
+						if err := check(ds[i].Data, uint64(got+i)); err != nil {
+							b.Fatal(err)
+						}
 					}
 					require.NoError(b, m.Ack(b.Context(), ds[:n]))
 					got += n
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkSelf is a client that sends to itself, beside peers that do nothing:
+// what a message costs without a second process, and in allocations.
+func BenchmarkSelf(b *testing.B) {
+	for _, idle := range []int{0, 10, 100, 500} {
+		for _, batch := range []int{1, 100} {
+			b.Run(fmt.Sprintf("idle=%d/batch=%d", idle, batch), func(b *testing.B) {
+				st := spawn(b, settings())
+				m := connect(b, st, "self", protocol.New)
+				for i := range idle {
+					peer := connect(b, st, fmt.Sprintf("idle-%d", i), protocol.New)
+					send(b, peer, "self", "I am here")
+				}
+				require.NoError(b, m.Ack(b.Context(), ready(b, m)))
+				fs := make([]protocol.Frame, batch)
+				for i := range fs {
+					fs[i].Data = make([]byte, benchSize)
+				}
+				ds := make([]protocol.Delivery, 256)
+				b.SetBytes(benchSize)
+				b.ReportAllocs()
+				b.ResetTimer()
+				for sent := 0; sent < b.N; sent += batch {
+					_, err := m.Deliver(b.Context(), "self", fs, true)
+					require.NoError(b, err)
+					n, err := m.Fetch(b.Context(), ds, true)
+					require.NoError(b, err)
+					require.NoError(b, m.Ack(b.Context(), ds[:n]))
 				}
 			})
 		}

@@ -116,7 +116,7 @@ func (m *mailbox) openDirs(path string) error {
 		maxFile:  largestFile(m.settings),
 		order:    order{next: map[string]place{}},
 		known:    map[string]*letter{},
-		handed:   map[uint64]slip{},
+		letters:  map[uint64]*letter{},
 		stuck:    map[string]bool{},
 	}
 	if m.shelf.fresh, err = ensure(m.box, newDir); err != nil {
@@ -140,14 +140,13 @@ func (m *mailbox) takeStock() error {
 		return err
 	}
 	before := s.gate.Tally()
-	found, err := s.list()
+	found, err := s.list(nil)
 	if err != nil {
 		return err
 	}
 	var damage error
 	s.ledger, damage, err = openLedger(m.box, m.draft, m.settings.Sync, func(name string) bool {
-		_, ok := found[name]
-		return ok
+		return lists(found, name)
 	})
 	if err != nil {
 		return err
@@ -156,9 +155,9 @@ func (m *mailbox) takeStock() error {
 		m.notice(damage)
 	}
 	msgs, bytes, last := 0, 0, uint64(0)
-	for name, l := range found {
+	for _, l := range found {
 		msgs, bytes = msgs+l.count, bytes+l.bytes
-		if r := s.ledger.find(name); r != nil {
+		if r := s.ledger.find(l.name); r != nil {
 			msgs -= len(r.acked)
 		}
 		if l.sender == foreignSender {

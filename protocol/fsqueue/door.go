@@ -54,21 +54,25 @@ func (d *door) route() string { return filepath.Clean(d.roster.Perl().Dir) }
 // path is where the door stands.
 func (d *door) path() string { return filepath.Join(d.route(), d.name) }
 
-// make makes the door unless it stands.
-func (d *door) make() error {
+// in opens the route for do.
+func (d *door) in(do func(route disk.Dir) error) error {
 	route, err := d.fsys.OpenDir(d.route())
 	if err != nil {
 		return err
 	}
 	defer route.Close()
-	if err := route.Mkdir(d.name); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	dir, err := route.Sub(d.name)
-	if err != nil {
-		return fmt.Errorf("%s is in the way of the mailbox for Perl: %w", d.path(), err)
-	}
-	return dir.Close()
+	return do(route)
+}
+
+// make makes the door unless it stands.
+func (d *door) make() error {
+	return d.in(func(route disk.Dir) error {
+		dir, err := ensure(route, d.name)
+		if err != nil {
+			return fmt.Errorf("%s is not to be had as the mailbox for Perl: %w", d.path(), err)
+		}
+		return dir.Close()
+	})
 }
 
 // takeUp takes in what an earlier holder, of ours or Perl's, left: what it had
@@ -78,13 +82,15 @@ func (d *door) takeUp(s *shelf, last uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.number = last
-	if err := d.drain(s); err != nil {
-		return err
-	}
-	if err := d.resume(s); err != nil {
-		return err
-	}
-	return d.takeIn(s, d.name)
+	return d.in(func(route disk.Dir) error {
+		if err := d.drain(s, route); err != nil {
+			return err
+		}
+		if err := d.resume(s, route); err != nil {
+			return err
+		}
+		return d.takeIn(s, route)
+	})
 }
 
 // answer takes in what has come since the last knock. An error is that of a
@@ -99,7 +105,7 @@ func (d *door) answer(ctx context.Context, s *shelf) error {
 	if d.shut {
 		return nil
 	}
-	err := d.takeIn(s, d.name)
+	err := d.in(func(route disk.Dir) error { return d.takeIn(s, route) })
 	if errors.Is(err, fs.ErrNotExist) {
 		// Either the store is gone, or somebody took the door away: then there
 		// shall be one again.
@@ -129,30 +135,20 @@ func (d *door) close(s *shelf) error {
 	if d.shut {
 		return nil
 	}
-	route, err := d.fsys.OpenDir(d.route())
-	if err != nil {
-		return err
-	}
-	defer route.Close()
-	if err := route.Rename(d.name, route, "_"+d.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := d.drain(s); err != nil {
-		return err
-	}
-	d.shut = true
-	return nil
+	err := d.in(func(route disk.Dir) error {
+		if err := route.Rename(d.name, route, "_"+d.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return d.drain(s, route)
+	})
+	d.shut = err == nil
+	return err
 }
 
 // drain takes in what lies in _D and removes it. A file that Perl had not given
 // its final name was not sent: its sender got an error from its rename.
-func (d *door) drain(s *shelf) error {
+func (d *door) drain(s *shelf, route disk.Dir) error {
 	name := "_" + d.name
-	route, err := d.fsys.OpenDir(d.route())
-	if err != nil {
-		return err
-	}
-	defer route.Close()
 	dir, err := route.Sub(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -182,12 +178,7 @@ func (d *door) drain(s *shelf) error {
 }
 
 // resume takes in what Perl put back, as one file.
-func (d *door) resume(s *shelf) error {
-	route, err := d.fsys.OpenDir(d.route())
-	if err != nil {
-		return err
-	}
-	defer route.Close()
+func (d *door) resume(s *shelf, route disk.Dir) error {
 	name := d.name + resumeEnd
 	info, err := route.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -208,8 +199,8 @@ func (d *door) resume(s *shelf) error {
 	if err != nil {
 		return err
 	}
-	frames, _, why := split(data, maxCount, s.maxFrame)
-	if len(frames) == 0 || len(frames) > maxCount {
+	frames, _, why := split(nil, data, s.maxFrame)
+	if len(frames) == 0 {
 		if why != nil {
 			s.takeAside(route, name, why)
 			return nil
@@ -222,8 +213,9 @@ func (d *door) resume(s *shelf) error {
 	return d.move(s, route, name, len(frames), bytes, false)
 }
 
-func (d *door) takeIn(s *shelf, name string) error {
-	dir, err := d.fsys.OpenDir(filepath.Join(d.route(), name))
+// takeIn moves what Perl delivered to the shelf.
+func (d *door) takeIn(s *shelf, route disk.Dir) error {
+	dir, err := route.Sub(d.name)
 	if err != nil {
 		return err
 	}
@@ -249,13 +241,12 @@ func (d *door) takeInOf(s *shelf, dir disk.Dir) error {
 // move gives a file its place on the shelf.
 func (d *door) move(s *shelf, from disk.Dir, name string, count, bytes int, single bool) error {
 	to := labelName(foreignSender, place{0, d.number + 1}, count, bytes, single)
-	shelf := s.fresh
-	err := from.Rename(name, shelf, to)
-	if err != nil {
+	if err := from.Rename(name, s.fresh, to); err != nil {
 		return err
 	}
 	d.number++
 	s.gate.Added(count, bytes)
+	s.gate.Ring()
 	return nil
 }
 

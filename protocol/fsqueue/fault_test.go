@@ -117,7 +117,7 @@ func TestFailureBeforeTheRenameLeavesNothing(t *testing.T) {
 		require.NoError(t, err)
 		want = append(want, "after "+op)
 	}
-	found, err := bo.shelf.list()
+	found, err := bo.shelf.list(nil)
 	require.NoError(t, err)
 	numbers := map[uint64]bool{}
 	for _, l := range found {

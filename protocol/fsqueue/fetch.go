@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -20,20 +21,32 @@ func (m *mailbox) Fetch(ctx context.Context, ds []protocol.Delivery, wait bool) 
 	}
 	defer m.end()
 	for len(ds) > 0 {
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return 0, context.Cause(ctx)
+		case m.left.Load():
+			return 0, protocol.ErrClosed
 		}
 		// Asked for before the mailbox is looked at: all is there then.
 		sealed := m.sealed.Load()
 		if err := m.door.answer(ctx, m.shelf); err != nil {
 			return 0, m.fail("fetch", "", err)
 		}
+		if m.gate.Heard() {
+			m.shelf.listed = false
+		}
+		if wait && !sealed && m.shelf.empty() {
+			if err := m.watch.sleep(ctx); err != nil {
+				return 0, err
+			}
+			m.shelf.listed = false
+			continue
+		}
 		n, err := m.shelf.fetch(ds)
-		if n > 0 {
+		switch {
+		case n > 0:
 			m.watch.wake()
 			return n, nil
-		}
-		switch {
 		case err != nil:
 			return 0, m.fail("fetch", "", err)
 		case sealed:
@@ -41,24 +54,18 @@ func (m *mailbox) Fetch(ctx context.Context, ds []protocol.Delivery, wait bool) 
 		case !wait:
 			return 0, nil
 		}
-		if err := m.watch.sleep(ctx); err != nil {
-			return 0, err
-		}
-		if m.left.Load() {
-			return 0, protocol.ErrClosed
-		}
 	}
 	return 0, nil
 }
 
-// fetch hands out what is there. An error means that nothing is handed out.
-func (s *shelf) fetch(ds []protocol.Delivery) (int, error) {
-	b := batch{shelf: s, ds: ds}
-	for b.n < len(ds) && b.bytes < fetchBytes {
+// fetch hands out what is there. An error means that nothing is handed out. A
+// file that does not fit as a whole is left for the next time, unless it is the
+// first: what is acknowledged as a whole costs the ledger nothing.
+func (s *shelf) fetch(ds []protocol.Delivery) (n int, err error) {
+	bytes := 0
+	s.opened = s.opened[:0]
+	for n == 0 || len(s.queue) > 0 { // a listing costs more than what it may add is worth
 		if len(s.queue) == 0 {
-			if b.n > 0 {
-				break // a listing costs more than what it may add is worth
-			}
 			before := s.gate.Tally()
 			more, err := s.refill()
 			if err != nil {
@@ -69,141 +76,132 @@ func (s *shelf) fetch(ds []protocol.Delivery) (int, error) {
 				return 0, nil
 			}
 		}
-		whole, err := b.take(&s.queue[0])
-		if err != nil && b.n == 0 {
+		next := &s.queue[0]
+		if n > 0 && (n+next.count > len(ds) || bytes+next.bytes > fetchBytes) {
+			break
+		}
+		l, err := s.open(next)
+		if err != nil && n == 0 {
 			return 0, err
 		}
-		if err != nil || !whole {
+		if err != nil {
 			break
+		}
+		if l != nil {
+			n, bytes = s.hand(l, ds, n, bytes)
+			s.opened = append(s.opened, l)
+			if l.taken < len(l.frames) {
+				break
+			}
 		}
 		s.queue = s.queue[1:]
 	}
-	if err := s.ledger.handed(b.letters); err != nil {
+	if err := s.ledger.handed(s.opened); err != nil {
 		// To stop here would keep a full disk full: nothing could be read, so
 		// nothing removed.
 		s.notice(fmt.Errorf("what is handed out is not on record, and would come again unmarked after a crash: %w", err))
 	}
-	return b.n, nil
+	return n, nil
 }
 
-// batch is what one fetch hands out.
-type batch struct {
-	*shelf
-	ds      []protocol.Delivery
-	n       int
-	bytes   int
-	slab    []byte // room for small files
-	letters []*letter
-}
-
-// take hands out the messages of one file, or as many as there is room for, and
-// says whether these were all.
-func (b *batch) take(name *label) (whole bool, err error) {
-	l, err := b.open(name)
-	if err != nil || l == nil {
-		return true, err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	before := b.n
+// hand hands out the messages of one file, or as many as there is room for in
+// ds, of which the first n, with so many bytes, are taken.
+func (s *shelf) hand(l *letter, ds []protocol.Delivery, n, bytes int) (int, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for ; l.taken < len(l.frames); l.taken++ {
 		if l.done[l.taken] {
 			continue
 		}
 		data := l.frames[l.taken]
-		if b.n == len(b.ds) || b.n > 0 && b.bytes+len(data) > fetchBytes {
+		if n == len(ds) || n > 0 && bytes+len(data) > fetchBytes {
 			break
 		}
-		b.tag++
-		b.handed[b.tag] = slip{l, l.taken}
-		b.ds[b.n] = protocol.Delivery{Data: data, Tag: b.tag, Redelivered: l.old.again(l.taken)}
-		b.n++
-		b.bytes += len(data)
-		b.shelf.bytes += len(data)
+		ds[n] = protocol.Delivery{Data: data, Tag: l.tag(l.taken), Redelivered: l.old.again(l.taken)}
+		n++
+		bytes += len(data)
+		s.msgs++
+		s.bytes += len(data)
 	}
-	if b.n > before {
-		b.letters = append(b.letters, l)
-	}
-	return l.taken == len(l.frames), nil
+	return n, bytes
 }
 
 // open gives a file's letter, read. It is nil if there is nothing to hand out:
 // the file is gone, is set aside, or was acknowledged already.
-func (b *batch) open(name *label) (*letter, error) {
-	b.mu.Lock()
-	l := b.known[name.name]
-	b.mu.Unlock()
-	if l != nil {
+func (s *shelf) open(name *label) (*letter, error) {
+	if l := s.inHand(name.name); l != nil {
 		return l, nil // handed out in part
 	}
-	// What cannot be handed out now is not read twice.
-	if b.n > 0 && b.bytes+name.bytes > fetchBytes {
-		return nil, errNoRoom
-	}
-	data, err := b.room(name)
-	if err == nil {
-		err = b.load(name.name, name.size(), data)
+	l, err := s.load(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
-		why := b.rubbish(name.name, err)
+		why := s.rubbish(name.name, err)
 		if why == nil {
 			return nil, err
 		}
-		b.setAside(name.name, why)
+		s.setAside(name.name, why)
 		return nil, nil
 	}
-	l = &letter{label: *name, old: b.ledger.find(name.name)}
-	size := name.size()
-	if rest, why := l.read(data[:size:size], b.maxFrame); why != nil {
+	l.old = s.ledger.find(name.name)
+	if rest, why := l.open(s.maxFrame); why != nil {
 		if len(l.frames) == 0 {
-			b.setAside(name.name, why)
+			l.free()
+			s.setAside(name.name, why)
 			return nil, nil
 		}
-		err := b.aside.Set(name.name, rest, why)
-		b.notice(errors.Join(fmt.Errorf("%s: the last %d bytes are set aside in %s: %w", name.name, len(rest), b.aside.Dir, why), err))
+		err := s.aside.Set(name.name, rest, why)
+		s.notice(errors.Join(fmt.Errorf("%s: the last %d bytes are set aside in %s: %w", name.name, len(rest), s.aside.Dir, why), err))
 	}
 	if l.left == 0 {
 		// A holder was killed between recording the last acknowledgement and
 		// removing the file.
-		b.ledger.forget(name.name)
-		return nil, b.remove(name.name)
+		l.free()
+		err := s.remove(name.name)
+		if err == nil {
+			s.ledger.forget(name.name)
+		}
+		return nil, err
 	}
-	b.mu.Lock()
-	b.known[name.name] = l
-	b.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.number++
+	l.number = s.number
+	s.known[l.name] = l
+	s.letters[l.number] = l
 	return l, nil
 }
 
-var errNoRoom = errors.New("no more room in this batch")
-
-// room gives room for one file and a byte. Small files share a slab, which is
-// as large as what is likely to be handed out with them; a large one must be
-// what its name says first.
-func (b *batch) room(name *label) ([]byte, error) {
-	size := name.size() + 1
-	if size > fetchBytes/4 {
-		if err := b.measure(name.name, name.size()); err != nil {
-			return nil, err
+// load reads a file from wherever it lies.
+func (s *shelf) load(name *label) (*letter, error) {
+	var l *letter
+	err := s.wherever(func(d disk.Dir) error {
+		f, err := d.Open(name.name)
+		if err != nil {
+			return err
 		}
-		return make([]byte, size), nil
-	}
-	if len(b.slab) < size {
-		want, files := 0, min(len(b.queue), len(b.ds)-b.n)
-		for i := range files {
-			if want += b.queue[i].size(); want > fetchBytes {
-				break
+		defer f.Close()
+		if name.size() > fetchBytes/4 {
+			// It must be that large before there is room made for it.
+			info, err := f.Stat()
+			if err == nil && info.Size != int64(name.size()) {
+				err = fmt.Errorf("%w: %d bytes, not %d", errSize, info.Size, name.size())
+			}
+			if err != nil {
+				return err
 			}
 		}
-		b.slab = make([]byte, min(want, fetchBytes)+1)
-		if len(b.slab) < size {
-			b.slab = make([]byte, size)
+		l = newLetter(name.size() + 1)
+		l.label = *name
+		if err := l.load(f); err != nil {
+			l.free()
+			return err
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	room := b.slab[:size]
-	// The byte more is only there to see that a file does not have it.
-	b.slab = b.slab[size-1:]
-	return room, nil
+	return l, nil
 }

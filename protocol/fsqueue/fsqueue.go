@@ -21,9 +21,10 @@
 // A message is accepted when its file is renamed into the receiver's new/; with
 // Sync, when the file was put on disk before and the directory after that. All
 // frames of one Deliver are one file. Its name carries the sender's epoch and a
-// number without gaps, which is the order; see label.go. A file is removed when
-// all of its messages are acknowledged. What is handed out is written to the
-// ledger first, so that a later holder can mark it.
+// number without gaps, which is the order; see label.go. A file is read at once,
+// and removed when all of its messages are acknowledged: its memory is used
+// again then. What is handed out is written to the ledger first, so that a later
+// holder can mark it.
 //
 // A full mailbox makes senders wait, and a sleeping reader is woken, through
 // the mailbox's gate (internal/gate): both cost nothing while nobody waits.

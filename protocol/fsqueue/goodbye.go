@@ -86,8 +86,8 @@ func (m *mailbox) Leave(ctx context.Context, d protocol.Departure) error {
 func (m *mailbox) suspend(d protocol.Departure) error {
 	back := map[string][]int{}
 	for i := range d.Back {
-		if s, ok := m.shelf.handed[d.Back[i].Tag]; ok {
-			back[s.letter.name] = append(back[s.letter.name], s.index)
+		if l, at, ok := m.shelf.handed(d.Back[i].Tag); ok {
+			back[l.name] = append(back[l.name], at)
 		}
 	}
 	read := map[string]*record{}

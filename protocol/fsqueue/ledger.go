@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,7 +37,8 @@ type ledger struct {
 	size    int
 	torn    bool // the last append failed, and may have left a part of a line
 	named   bool // its name is on disk
-	records map[string]*record
+	records map[string]record
+	lines   []byte // room for what is appended
 }
 
 // record is what the ledger says about one file.
@@ -51,7 +53,7 @@ func (r *record) again(i int) bool { return r != nil && (i < r.handed || r.back[
 // openLedger reads the ledger in box and begins it anew with what it says about
 // the files that exist. damage is what could not be read of it.
 func openLedger(box, draft disk.Dir, sync bool, exists func(name string) bool) (l *ledger, damage, err error) {
-	l = &ledger{box: box, draft: draft, sync: sync, records: map[string]*record{}}
+	l = &ledger{box: box, draft: draft, sync: sync, records: map[string]record{}}
 	data, err := disk.ReadFile(box, ledgerFile, ledgerMax)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -71,8 +73,8 @@ func openLedger(box, draft disk.Dir, sync bool, exists func(name string) bool) (
 }
 
 // parseLedger reads what a ledger says, and skips what it cannot say.
-func parseLedger(data []byte) map[string]*record {
-	records := map[string]*record{}
+func parseLedger(data []byte) map[string]record {
+	records := map[string]record{}
 	for line := range bytes.Lines(data) {
 		// A last line without its end may be a part of a longer number.
 		if line[len(line)-1] != '\n' {
@@ -86,10 +88,6 @@ func parseLedger(data []byte) map[string]*record {
 		if err != nil {
 			continue
 		}
-		r := records[l.name]
-		if r == nil {
-			r = &record{}
-		}
 		ns := make([]int, len(words)-2)
 		for i, word := range words[2:] {
 			ns[i], err = strconv.Atoi(word)
@@ -98,6 +96,7 @@ func parseLedger(data []byte) map[string]*record {
 				break
 			}
 		}
+		r := records[l.name]
 		for _, n := range ns {
 			if r.note(words[0], n) {
 				records[l.name] = r
@@ -134,44 +133,40 @@ func with(set map[int]bool, n int) map[int]bool {
 func (l *ledger) find(name string) *record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := l.records[name]
-	if r == nil {
+	r, ok := l.records[name]
+	if !ok {
 		return nil
 	}
-	c := &record{handed: r.handed}
-	for i := range r.back {
-		c.back = with(c.back, i)
-	}
-	for i := range r.acked {
-		c.acked = with(c.acked, i)
-	}
-	return c
+	return &record{handed: r.handed, back: maps.Clone(r.back), acked: maps.Clone(r.acked)}
 }
 
 // handed records that the first taken messages of each letter are handed out.
 func (l *ledger) handed(letters []*letter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var b []byte
+	l.lines = l.lines[:0]
 	for _, m := range letters {
-		b = appendLine(b, "handed", m.name, m.taken)
-		r := l.of(m.name)
+		l.lines = appendLine(l.lines, "handed", m.name, m.taken)
+		r := l.records[m.name]
 		r.handed = max(r.handed, m.taken)
+		l.records[m.name] = r
 	}
-	return l.append(b)
+	return l.append(l.lines)
 }
 
 // acked records that messages of a file are acknowledged.
 func (l *ledger) acked(name string, messages []int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.append(appendLine(nil, "acked", name, messages...)); err != nil {
+	l.lines = appendLine(l.lines[:0], "acked", name, messages...)
+	if err := l.append(l.lines); err != nil {
 		return err
 	}
-	r := l.of(name)
+	r := l.records[name]
 	for _, i := range messages {
 		r.acked = with(r.acked, i)
 	}
+	l.records[name] = r
 	return nil
 }
 
@@ -204,28 +199,20 @@ func (l *ledger) suspend(back map[string][]int, read map[string]*record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for name, before := range read {
-		r := l.of(name)
-		r.handed, r.back = 0, nil
+		r := record{acked: l.records[name].acked}
 		if before != nil {
 			r.handed, r.back = before.handed, before.back
 		}
+		l.records[name] = r
 	}
 	for name, messages := range back {
-		r := l.of(name)
+		r := l.records[name]
 		for _, i := range messages {
 			r.back = with(r.back, i)
 		}
-	}
-	return l.rewrite()
-}
-
-func (l *ledger) of(name string) *record {
-	r := l.records[name]
-	if r == nil {
-		r = &record{}
 		l.records[name] = r
 	}
-	return r
+	return l.rewrite()
 }
 
 // append adds lines. When the ledger has grown far beyond what is still true,

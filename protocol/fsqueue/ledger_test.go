@@ -25,7 +25,7 @@ func ledgerIn(t *testing.T, path string, exists func(string) bool) *ledger {
 }
 
 // onRecord reads a ledger and leaves it as it is.
-func onRecord(t *testing.T, dir string) map[string]*record {
+func onRecord(t *testing.T, dir string) map[string]record {
 	data, err := os.ReadFile(filepath.Join(dir, ledgerFile))
 	require.NoError(t, err)
 	return parseLedger(data)

@@ -27,7 +27,8 @@ type lookout struct {
 	gate  *gate.Keeper
 	fresh string // the directory that is watched when the reader has slept
 
-	door *pump
+	door  *pump
+	timer *time.Timer // runs while the reader sleeps
 
 	mu     sync.Mutex
 	shelf  *pump // nil while the reader is awake
@@ -75,26 +76,21 @@ func newLookout(k *gate.Keeper, fresh string, d *door, notice func(error)) (*loo
 	if err != nil {
 		return nil, err
 	}
-	return &lookout{gate: k, fresh: fresh, door: p}, nil
+	l := &lookout{gate: k, fresh: fresh, door: p}
+	l.timer = time.AfterFunc(drowsy, l.watch)
+	l.timer.Stop()
+	return l, nil
 }
 
 // sleep blocks until there may be something in the mailbox.
 func (l *lookout) sleep(ctx context.Context) error {
-	if !l.watching() {
-		t := time.AfterFunc(drowsy, l.watch)
-		defer t.Stop()
-	}
+	l.timer.Reset(drowsy)
+	defer l.timer.Stop()
 	err := l.gate.Wait(ctx)
 	if errors.Is(err, os.ErrClosed) {
 		return protocol.ErrClosed
 	}
 	return err
-}
-
-func (l *lookout) watching() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.shelf != nil
 }
 
 // watch begins to watch the mailbox, and makes the reader look once more. That
@@ -129,6 +125,7 @@ func (l *lookout) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+	l.timer.Stop()
 	if l.shelf != nil {
 		l.shelf.stop()
 		l.shelf = nil

@@ -98,8 +98,10 @@ func (m *mailbox) abandon() {
 // the client are passed on as they are. A file that is missing may mean that the
 // store is.
 func (m *mailbox) fail(op, peer string, err error) error {
-	var told *protocol.Error
-	if err == nil || err == io.EOF || errors.Is(err, protocol.ErrClosed) || errors.As(err, &told) {
+	if err == nil || err == io.EOF || errors.Is(err, protocol.ErrClosed) {
+		return err
+	}
+	if _, told := errors.AsType[*protocol.Error](err); told {
 		return err
 	}
 	if errors.Is(err, fs.ErrNotExist) {

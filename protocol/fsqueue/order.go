@@ -1,8 +1,8 @@
 package fsqueue
 
 import (
-	"cmp"
 	"slices"
+	"strings"
 )
 
 // order decides what of a listing may be handed out.
@@ -13,54 +13,44 @@ import (
 // had ended, is merged in: each earlier file was there all that time.
 type order struct {
 	next map[string]place // of each sender that was heard of
+	room []label          // for what pick returns
 }
 
 // pick returns the labels that may be handed out, each sender's in its order,
-// and whether these are all. second is nil if there was no second listing.
-// Nothing is remembered before commit.
-func (o *order) pick(first, second map[string]label) (ready []label, all bool) {
-	merged := make([]label, 0, len(first)+len(second))
-	for _, l := range first {
-		merged = append(merged, l)
+// until the next pick, and whether these are all. Listings are sorted by name;
+// second is nil if there was no second one. Nothing is remembered before commit.
+func (o *order) pick(first, second []label) (ready []label, all bool) {
+	listed := first
+	if second != nil {
+		listed = byName(slices.Concat(first, second))
 	}
-	for name, l := range second {
-		if _, twice := first[name]; !twice {
-			merged = append(merged, l)
+	ready, safe := o.room[:0], 0
+	var next place
+	for i, l := range listed {
+		if i == 0 || l.sender != listed[i-1].sender {
+			ready, next = ready[:safe], o.next[l.sender]
 		}
-	}
-	slices.SortFunc(merged, func(a, b label) int { return cmp.Compare(a.name, b.name) })
-	all = true
-	for len(merged) > 0 {
-		end := 1
-		for end < len(merged) && merged[end].sender == merged[0].sender {
-			end++
+		follows := len(ready) == safe && l.place == next
+		ready = append(ready, l)
+		if follows || second != nil && lists(first, l.name) {
+			safe = len(ready)
 		}
-		safe := o.safe(merged[:end], first, second != nil)
-		ready = append(ready, merged[:safe]...)
-		all = all && safe == end
-		merged = merged[end:]
+		next = l.place.next()
 	}
-	return ready, all
+	o.room = ready[:safe]
+	return o.room, safe == len(listed)
 }
 
-// safe says how many of one sender's labels may be handed out.
-func (o *order) safe(of []label, first map[string]label, twice bool) int {
-	sure := 0 // how many a second listing has made safe
-	if twice {
-		for i := range of {
-			if _, ok := first[of[i].name]; ok {
-				sure = i + 1
-			}
-		}
-	}
-	next, known := o.next[of[0].sender]
-	for i := range of {
-		if i >= sure && (!known || of[i].place != next) {
-			return i
-		}
-		next, known = of[i].place.next(), true
-	}
-	return len(of)
+// byName sorts a listing, and leaves one of each name.
+func byName(labels []label) []label {
+	slices.SortFunc(labels, func(a, b label) int { return strings.Compare(a.name, b.name) })
+	return slices.CompactFunc(labels, func(a, b label) bool { return a.name == b.name })
+}
+
+// lists says whether a listing has a name.
+func lists(listing []label, name string) bool {
+	_, ok := slices.BinarySearchFunc(listing, name, func(l label, name string) int { return strings.Compare(l.name, name) })
+	return ok
 }
 
 // commit remembers what is handed out.

@@ -2,19 +2,15 @@ package fsqueue
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
-func listing(labels ...label) map[string]label {
-	m := map[string]label{}
-	for _, l := range labels {
-		m[l.name] = l
-	}
-	return m
-}
+func listing(labels ...label) []label { return byName(labels) }
 
 func labelOf(sender string, epoch, number uint64) label {
 	l, err := parseLabel(labelName(senderOf(sender), place{epoch, number}, 1, 1, true))
@@ -70,18 +66,15 @@ func TestOrderOverAForgetfulDirectory(t *testing.T) {
 			}
 			return fresh
 		}
-		list := func() map[string]label {
-			seen := map[string]label{}
-			for name, l := range there {
-				seen[name] = l
-			}
+		list := func() []label {
+			seen := slices.Collect(maps.Values(there))
 			for _, l := range create() {
 				there[l.name] = l
 				if rapid.Bool().Draw(t, "seen") {
-					seen[l.name] = l
+					seen = append(seen, l)
 				}
 			}
-			return seen
+			return byName(append([]label{}, seen...))
 		}
 		take := func(ready []label) {
 			o.commit(ready)
@@ -100,13 +93,9 @@ func TestOrderOverAForgetfulDirectory(t *testing.T) {
 			if !all {
 				second := list()
 				ready, _ = o.pick(first, second)
-				for name := range first {
-					found := false
-					for _, l := range ready {
-						found = found || l.name == name
-					}
-					if !found {
-						t.Fatal(name + " was listed twice and is not read")
+				for _, l := range first {
+					if !lists(ready, l.name) {
+						t.Fatal(l.name + " was listed twice and is not read")
 					}
 				}
 			}

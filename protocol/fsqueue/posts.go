@@ -62,16 +62,9 @@ var errForeign = errors.New("the peer is a foreign program's")
 // take gives the way to a peer, until give. With errForeign there is none; seen
 // then says what is known of the peer.
 func (p *posts) take(id string) (w *way, seen roster.Seen, err error) {
-	p.mu.Lock()
-	t := p.byID[id]
-	if t != nil && t.way != nil && t.way.gate.Open() {
-		w = t.way
-		p.use(w)
-		p.mu.Unlock()
+	if w = p.again(id, (*gate.Visitor).Open); w != nil {
 		return w, seen, nil
 	}
-	p.mu.Unlock()
-
 	// The peer is new to us, or has left in some way: what stands under its id
 	// now may be another mailbox, or none, or a foreign program's.
 	if seen, err = p.m.store.Look(id); err != nil {
@@ -80,51 +73,60 @@ func (p *posts) take(id string) (w *way, seen roster.Seen, err error) {
 	if seen.Foreign {
 		return nil, seen, errForeign
 	}
-	p.mu.Lock()
-	if t = p.byID[id]; t == nil {
-		t = &post{}
-		p.byID[id] = t
+	suspended := func(v *gate.Visitor) bool { return !v.Sealed() }
+	if w = p.again(id, suspended); w == nil {
+		w, err = p.find(id, seen.Key)
 	}
-	if t.way != nil && !t.way.gate.Sealed() { // suspended
-		w = t.way
-		p.use(w)
-		p.mu.Unlock()
-		return w, seen, nil
-	}
-	p.mu.Unlock()
-	w, err = p.find(t, seen.Key)
 	return w, seen, err
 }
 
+// again gives the way that is open already, if its gate is still good.
+func (p *posts) again(id string, good func(*gate.Visitor) bool) *way {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.byID[id]
+	if t == nil || t.way == nil || !good(t.way.gate) {
+		return nil
+	}
+	p.use(t.way)
+	return t.way
+}
+
 // find opens a way, in place of the one there is.
-func (p *posts) find(t *post, key string) (*way, error) {
+func (p *posts) find(id, key string) (*way, error) {
 	box := p.m.store.Box(key)
 	fresh, err := p.m.store.FS().OpenDir(filepath.Join(box, newDir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: it is leaving", protocol.ErrPeerGone)
-	}
 	if err != nil {
-		return nil, err
+		return nil, leaving(err)
 	}
 	v, err := gate.Visit(box, p.m.lobby)
 	if err != nil {
 		fresh.Close()
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: it is leaving", protocol.ErrPeerGone)
-		}
-		return nil, err
+		return nil, leaving(err)
 	}
-	w := &way{post: t, fresh: fresh, gate: v}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	t := p.byID[id]
+	if t == nil {
+		t = &post{}
+		p.byID[id] = t
+	}
 	if t.way != nil {
 		p.retire(t.way)
 	}
 	p.thin()
-	t.way = w
-	p.open[w] = struct{}{}
-	p.use(w)
-	return w, nil
+	t.way = &way{post: t, fresh: fresh, gate: v}
+	p.open[t.way] = struct{}{}
+	p.use(t.way)
+	return t.way, nil
+}
+
+// leaving says why a mailbox that is on record is not there.
+func leaving(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: it is leaving", protocol.ErrPeerGone)
+	}
+	return err
 }
 
 func (p *posts) use(w *way) {

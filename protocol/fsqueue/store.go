@@ -107,14 +107,12 @@ func (s *store) unreadBox(path string) (int, error) {
 			continue
 		}
 		n += l.count
-		if r := records[name]; r != nil {
-			n -= len(r.acked)
-		}
+		n -= len(records[name].acked)
 	}
 	return n, nil
 }
 
-func (s *store) records(path string) (map[string]*record, error) {
+func (s *store) records(path string) (map[string]record, error) {
 	box, err := s.FS().OpenDir(path)
 	if noDir(err) {
 		return nil, nil
@@ -154,7 +152,7 @@ func (s *store) unreadForeign(id string) (int, error) {
 	defer dir.Close()
 	limit := largestFile(s.Settings())
 	if data, err := disk.ReadFile(dir, name+resumeEnd, limit); err == nil {
-		frames, _, _ := split(data, maxCount, largestFrame(s.Settings()))
+		frames, _, _ := split(nil, data, largestFrame(s.Settings()))
 		n += len(frames)
 	}
 	return n, nil
