@@ -1,6 +1,5 @@
 // Package bbolt keeps the messages of each client in a bbolt database of its
-// own: the durable protocol, in which every acceptance and every
-// acknowledgement is a transaction.
+// own: the durable protocol, in which every acceptance is a transaction.
 //
 // # Route
 //
@@ -8,20 +7,23 @@
 // empty route is a temporary directory below $XDG_RUNTIME_DIR/ipcmgr, or a
 // directory of the user's below the system's temporary one. A client's mailbox
 // is the directory .ipcmgr/box/KEY with the database in the file messages.
-// That is an ordinary bbolt file: numbered frames in the bucket messages.
+// That is an ordinary bbolt file: bundles of numbered frames in the bucket
+// messages. The file marks beside it has words that processes share.
 //
 // # Delivery
 //
 // Accepted means committed, and with Sync that the commit is on disk. A batch
 // is one transaction, and Delivers of one client to one peer that wait for the
 // same file share one. Order is the order of commits. Fetch copies messages out
-// of the file; Ack is a transaction that deletes them, so it is as durable as
-// the acceptance was.
+// of the file. Ack is no transaction: it writes receipts, a word for each run of
+// messages, into the marks, and with Sync puts these on disk before it returns.
+// What has a receipt is deleted by a later commit of whoever commits, for many
+// messages at a time, and by the holder where it has no room for more receipts.
 //
 // Bbolt allows one process at a time. Two locks beside the file make a
 // turnstile that hands it from one to the next, in order and as soon as a
 // context allows; who uses a file at a rate keeps it open until another one
-// wants it, for a millisecond more if it is still at work then. A sender rings
+// wants it, and then for two milliseconds in all if it is at work. A sender rings
 // the reader's bell before it commits, while it holds the file: the reader
 // waits for the file then, so a sender that is killed in between has not left a
 // message that nobody is told of.

@@ -191,7 +191,7 @@ func BenchmarkReference(b *testing.B) {
 				k, err := tx.CreateBucketIfNotExists(name)
 				for i, f := range frames {
 					stamp(f, uint64(n+i))
-					err = errors.Join(err, k.Put(key(uint64(n+i)), f))
+					err = errors.Join(err, k.Put(binary.BigEndian.AppendUint64(nil, uint64(n+i)), f))
 				}
 				return err
 			})
@@ -201,7 +201,7 @@ func BenchmarkReference(b *testing.B) {
 			err = db.Update(func(tx *bolt.Tx) error {
 				k := tx.Bucket(name)
 				for i := range frames {
-					at := key(uint64(n + i))
+					at := binary.BigEndian.AppendUint64(nil, uint64(n+i))
 					if err := errors.Join(check(bytes.Clone(k.Get(at)), uint64(n+i)), k.Delete(at)); err != nil {
 						return err
 					}

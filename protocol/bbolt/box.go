@@ -52,7 +52,7 @@ func fillBox(box string, durable bool) error {
 		makeMarks(box),
 		makeLock(filepath.Join(box, wantName), locks[wantName]),
 		makeLock(filepath.Join(box, lockName), locks[lockName]),
-		createDB(box, durable, 0, false),
+		createDB(box, durable, 0),
 	)
 }
 

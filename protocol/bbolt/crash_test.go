@@ -188,3 +188,21 @@ func TestKilledSenderStrandsNothing(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
 }
+
+// A reader that sleeps learns that its store is gone.
+func TestFetchEndsWithTheStore(t *testing.T) {
+	s, err := Protocol{}.Spawn(t.Context(), filepath.Join(t.TempDir(), "s"), protocol.Settings{})
+	require.NoError(t, err)
+	defer s.Close()
+	other, err := Protocol{}.Open(t.Context(), s.Route())
+	require.NoError(t, err)
+	defer other.Close()
+	b := connect(t, other, "b", protocol.New)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.Fetch(t.Context(), make([]protocol.Delivery, 1), true)
+		ended <- err
+	}()
+	require.NoError(t, s.Unspawn(t.Context()))
+	require.ErrorIs(t, <-ended, protocol.ErrNoStore)
+}

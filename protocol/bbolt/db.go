@@ -20,6 +20,10 @@ const (
 	newName      = "messages.new" // one that is being made
 )
 
+// stride is how many messages are accepted between two commits that delete what
+// is acknowledged: it costs less for many at once.
+const stride = 64
+
 // options are the same for everybody who opens a file: a synced commit must not
 // rest on one that was not.
 func options(durable bool) *bolt.Options {
@@ -94,6 +98,10 @@ func damaged(err error) error {
 	return err
 }
 
+// mostRead is more than a mailbox is meant to have, in bytes. Damage may make
+// bolt write far beyond the end of a file, which then is huge and empty.
+const mostRead = 1 << 30
+
 // readable says why a file cannot be read from one end to the other, or nil. To
 // bolt a disk that fails looks like a file that is damaged.
 func readable(path string) error {
@@ -102,7 +110,7 @@ func readable(path string) error {
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(io.Discard, f)
+	_, err = io.Copy(io.Discard, io.LimitReader(f, mostRead))
 	return err
 }
 
@@ -110,7 +118,7 @@ func readable(path string) error {
 // descriptor failed, of which nothing depends.
 func (f *file) shut() {
 	db := f.db
-	f.db = nil
+	f.db, f.ledger = nil, ledger{}
 	db.Close()
 }
 
@@ -133,11 +141,12 @@ func (f *file) transact(batch []*job) (err error) {
 			err = fmt.Errorf("%w: %v", errDamaged, r)
 		}
 	}()
-	l, err := openLedger(tx)
-	if err != nil {
+	l := &f.ledger
+	if err := l.open(tx); err != nil {
 		tx.Rollback()
 		return err
 	}
+	last := l.last()
 	changed := false
 	for _, j := range batch {
 		j.err = j.work(l)
@@ -146,13 +155,18 @@ func (f *file) transact(batch []*job) (err error) {
 	if !changed {
 		return tx.Rollback()
 	}
+	parts := len(l.forgets) > 0
+	if parts || last/stride != l.last()/stride {
+		l.sweep(append(l.forgets, f.marks.acknowledged()...).merge(), parts)
+	}
 	swollen := tx.Size() > swell && l.empty()
+	last = l.last()
 	id := tx.ID()
 	if err := tx.Commit(); err != nil {
 		return f.doubt(id, err)
 	}
 	if swollen {
-		f.shrink()
+		f.shrink(last)
 	}
 	return nil
 }

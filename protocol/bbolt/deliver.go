@@ -17,12 +17,12 @@ func (m *mailbox) Deliver(ctx context.Context, to string, frames []protocol.Fram
 	if err != nil {
 		return 0, failed("deliver", to, err)
 	}
-	ctx, done, err := m.begin(ctx)
-	if err != nil {
+	if err = m.begin(ctx); err != nil {
 		return 0, failed("deliver", to, err)
 	}
-	defer done()
-	d := &delivering{mailbox: m, to: to, frames: frames, size: size}
+	defer m.calls.Done()
+	d := &delivering{mailbox: m, to: to, parcel: pack(frames), count: len(frames), size: size}
+	defer d.parcel.free()
 	// What is kept of a peer may be of an earlier life of its, so it is looked
 	// for once more before it is said to be gone. A Deliver that has waited for
 	// room has waited at one life, and ends with that.
@@ -54,7 +54,8 @@ func (m *mailbox) measure(frames []protocol.Frame) (size int, err error) {
 type delivering struct {
 	*mailbox
 	to     string
-	frames []protocol.Frame
+	parcel *parcel
+	count  int
 	size   int
 }
 
@@ -65,9 +66,7 @@ func (d *delivering) once(ctx context.Context, wait bool) error {
 		return err
 	}
 	defer d.leave(p)
-	s := d.store.Settings()
-	err = p.visitor.Admit(ctx, limit(s.MaxPending), limit(s.MaxBytes), wait)
-	if err == nil {
+	if err = d.admit(ctx, p, wait); err == nil {
 		err = d.commit(ctx, p)
 	}
 	if errors.Is(err, errReplaced) {
@@ -79,26 +78,31 @@ func (d *delivering) once(ctx context.Context, wait bool) error {
 	return err
 }
 
-func (d *delivering) commit(ctx context.Context, p *peer) error {
-	counted := false
-	err := p.file.write(ctx, func(l *ledger) error {
-		if l.sealed() {
-			return protocol.ErrPeerGone
-		}
-		for _, f := range d.frames {
-			if err := l.add(f.Data); err != nil {
-				panic(err) // only a damaged file refuses it
-			}
-		}
-		// The reader is told before the commit: it looks when the file is free,
-		// which it is after the commit, or after a kill in between.
-		p.file.marks.Store(tail, l.last())
-		p.visitor.Accepted(len(d.frames), d.size)
-		counted = true
-		return nil
-	})
-	if err != nil && counted {
-		p.visitor.Accepted(-len(d.frames), -d.size)
+func (d *delivering) admit(ctx context.Context, p *peer, wait bool) error {
+	if wait {
+		both, stop := either(ctx, d.life)
+		defer stop()
+		ctx = both
 	}
-	return err
+	s := d.store.Settings()
+	return p.visitor.Admit(ctx, limit(s.MaxPending), limit(s.MaxBytes), wait)
+}
+
+func (d *delivering) commit(ctx context.Context, p *peer) error {
+	return p.file.do(&job{
+		ctx:    ctx,
+		writes: true,
+		work: func(l *ledger) error {
+			if p.visitor.Sealed() {
+				return protocol.ErrPeerGone
+			}
+			l.add(d.parcel)
+			// The reader is told before the commit: it looks when the file is
+			// free, which it is after the commit, or after a kill in between.
+			p.file.marks.Store(tail, l.last())
+			p.visitor.Accepted(d.count, d.size)
+			return nil
+		},
+		undo: func() { p.visitor.Accepted(-d.count, -d.size) },
+	})
 }

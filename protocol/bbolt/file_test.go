@@ -10,6 +10,7 @@ import (
 
 	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/internal/disk"
+	"github.com/ipcmgr/ipcmgr/protocol"
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,13 +26,20 @@ func useFile(t testing.TB, boxes, name string, durable bool) *file {
 	t.Helper()
 	turnstile, err := openTurnstile(boxes, filepath.Join(boxes, name), "")
 	require.NoError(t, err)
-	f := &file{turnstile: turnstile, durable: durable, aside: corrupt.Place{FS: disk.Real, Dir: filepath.Join(t.TempDir(), "aside")}, notice: func(err error) { t.Log(err) }}
+	f := &file{turnstile: turnstile, life: context.Background(), durable: durable, aside: corrupt.Place{FS: disk.Real, Dir: filepath.Join(t.TempDir(), "aside")}, notice: func(err error) { t.Log(err) }}
 	t.Cleanup(f.close)
 	return f
 }
 
-func add(data string) func(*ledger) error {
-	return func(l *ledger) error { return l.add([]byte(data)) }
+func add(data ...string) func(*ledger) error {
+	var frames []protocol.Frame
+	for _, d := range data {
+		frames = append(frames, protocol.Frame{Data: []byte(d)})
+	}
+	return func(l *ledger) error {
+		l.add(pack(frames))
+		return nil
+	}
 }
 
 // contents are all messages of a file, in order.
@@ -53,7 +61,7 @@ func TestOneCommitCarriesAllThatWaits(t *testing.T) {
 	boxes := t.TempDir()
 	newBox(t, boxes, "b", false)
 	f, other := useFile(t, boxes, "b", false), useFile(t, boxes, "b", false)
-	lock, err := other.enter(t.Context())
+	lock, err := other.enter(t.Context(), t.Context())
 	require.NoError(t, err)
 
 	const jobs = 64
@@ -63,7 +71,7 @@ func TestOneCommitCarriesAllThatWaits(t *testing.T) {
 		go func() {
 			done <- f.write(context.Background(), func(l *ledger) error {
 				transactions <- l.tx.ID()
-				return l.add(fmt.Append(nil, i))
+				return add(fmt.Sprint(i))(l)
 			})
 		}()
 	}
@@ -104,7 +112,7 @@ func TestContextEndsTheWait(t *testing.T) {
 	boxes := t.TempDir()
 	newBox(t, boxes, "b", false)
 	f, other := useFile(t, boxes, "b", false), useFile(t, boxes, "b", false)
-	lock, err := other.enter(t.Context())
+	lock, err := other.enter(t.Context(), t.Context())
 	require.NoError(t, err)
 
 	why := fmt.Errorf("enough")
@@ -139,7 +147,7 @@ func TestRemovedMailboxTakesNothing(t *testing.T) {
 	boxes := t.TempDir()
 	newBox(t, boxes, "b", false)
 	f, other := useFile(t, boxes, "b", false), useFile(t, boxes, "b", false)
-	lock, err := other.enter(t.Context())
+	lock, err := other.enter(t.Context(), t.Context())
 	require.NoError(t, err)
 	waiting := make(chan error, 1)
 	go func() { waiting <- f.write(context.Background(), add("late")) }()

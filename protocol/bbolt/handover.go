@@ -13,7 +13,7 @@ import (
 
 const (
 	// turn is how long a file is kept while somebody waits for it.
-	turn = time.Millisecond
+	turn = 2 * time.Millisecond
 	// pause is the longest time between two operations that belong together.
 	// After a longer one the next is likely to be far off too, and the file
 	// does more good in another's hands. Both were found by measuring.
@@ -29,42 +29,44 @@ const (
 // lead.
 type file struct {
 	*turnstile
-	durable bool          // a commit is on disk when it returns
-	aside   corrupt.Place // takes a damaged file
-	notice  func(error)   // never nil
+	life    context.Context // ends every wait for the file
+	durable bool            // a commit is on disk when it returns
+	aside   corrupt.Place   // takes a damaged file
+	notice  func(error)     // never nil
 
-	mu      sync.Mutex // guards all below; lock, db and what they lock belong to the leader while there is one
+	mu      sync.Mutex // guards all below; what comes after the queue belongs to the leader while there is one
 	leading bool
 	queue   []*job
-	closed  bool
 
-	lock  *filelock.Hold // nil: not held
-	db    *bolt.DB       // nil: not open; open only while held
-	since time.Time      // when it was taken
-	ended time.Time      // when the last operation ended
-	brisk bool           // the last operation followed one closely
-	alarm *time.Timer    // set when somebody waits in this turn: ends it
+	batch  []*job         // memory for the next one
+	ledger ledger         // of the transaction under way
+	lock   *filelock.Hold // nil: not held
+	db     *bolt.DB       // nil: not open; open only while held
+	since  time.Time      // when it was taken
+	ended  time.Time      // when the last operation ended
+	brisk  bool           // the last operation followed one closely
+	alarm  *time.Timer    // set when somebody waits in this turn: ends it
 }
 
-// hold takes the file, unless it is held. The caller leads.
+// hold takes the file, unless it is held. The caller leads. A mailbox that was
+// removed with its whole store had nobody wait for its file.
 func (f *file) hold(ctx context.Context) error {
-	if f.lock != nil {
-		if f.there() {
-			return nil
-		}
+	if f.lock != nil && removed(f.lock.File()) {
 		f.giveBack()
 		return errReplaced
 	}
-	lock, err := f.enter(ctx)
-	if err != nil {
-		return err
+	if f.lock == nil {
+		lock, err := f.enter(ctx, f.life)
+		if err != nil {
+			return err
+		}
+		f.lock, f.since = lock, time.Now()
 	}
-	f.lock, f.since = lock, time.Now()
+	f.marks.Store(resting, 0)
 	return nil
 }
 
-// there says whether the mailbox still is: one that was removed with its whole
-// store had nobody wait for its file.
+// there says whether the mailbox still is.
 func (f *file) there() bool {
 	info, err := os.Lstat(f.lock.File().Name())
 	return err == nil && os.SameFile(info, f.identity)
@@ -80,13 +82,15 @@ func (f *file) settle() {
 	if f.lock == nil {
 		return
 	}
+	f.marks.Store(resting, 1)
 	kept := time.Since(f.since)
 	busy := f.brisk || len(f.queue) > 0
 	switch {
 	case !busy, f.wanted() && kept >= turn:
 		f.giveBack()
 	case f.wanted() && f.alarm == nil:
-		f.alarm = time.AfterFunc(turn-kept, f.called)
+		// One that goes on working gives it back before that.
+		f.alarm = time.AfterFunc(turn-kept+pause, f.called)
 	}
 }
 
@@ -128,7 +132,6 @@ func (f *file) giveBack() {
 func (f *file) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.closed = true
 	f.giveBack()
 	f.marks.Close()
 }

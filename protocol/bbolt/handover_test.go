@@ -30,7 +30,7 @@ func contend(args []string) error {
 	if err != nil {
 		return err
 	}
-	f := &file{turnstile: t, aside: corrupt.Place{FS: disk.Real, Dir: os.TempDir()}, notice: func(err error) { fmt.Fprintln(os.Stderr, err) }}
+	f := &file{turnstile: t, life: context.Background(), aside: corrupt.Place{FS: disk.Real, Dir: os.TempDir()}, notice: func(err error) { fmt.Fprintln(os.Stderr, err) }}
 	go func() {
 		for call.Wait(context.Background()) == nil {
 			f.called()
@@ -59,7 +59,7 @@ func contend(args []string) error {
 			if n, err := strconv.Atoi(string(l.get(l.last()))); l.last() > 0 && (err != nil || uint64(n) != l.last()) {
 				return fmt.Errorf("message %d says %d: %v", l.last(), n, err)
 			}
-			return l.add(strconv.AppendUint(nil, l.last()+1, 10))
+			return add(fmt.Sprint(l.last() + 1))(l)
 		})
 		if err != nil {
 			return err
@@ -138,7 +138,7 @@ func TestHandOverSurvivesKills(t *testing.T) {
 		before := last
 		require.NoError(t, f.read(t.Context(), func(l *ledger) error {
 			last = l.last()
-			n, _ := l.count()
+			n, _ := l.count(nil)
 			require.EqualValues(t, last, n)
 			return nil
 		}))
@@ -153,7 +153,7 @@ func TestCancelledWaitLeavesNothing(t *testing.T) {
 	newBox(t, boxes, "b", false)
 	f, other := useFile(t, boxes, "b", false), useFile(t, boxes, "b", false)
 	before := runtime.NumGoroutine()
-	lock, err := other.enter(t.Context())
+	lock, err := other.enter(t.Context(), t.Context())
 	require.NoError(t, err)
 	for range 100 {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -11,19 +11,20 @@ type job struct {
 	ctx    context.Context // ends the wait, not the work
 	writes bool
 	work   func(*ledger) error // changes nothing if it returns an error
+	undo   func()              // what was done besides, if the commit fails; may be nil
 	err    error
-	lead   chan bool // what it waits for: true = lead now, false = done
+	lead   chan bool // what it waits for if it is queued: true = lead now, false = done
 }
 
-// do carries out work in a transaction, which it may share with others, and
-// returns what came of it. It waits for the file until ctx ends. work may run
-// on another goroutine, and while the file is held; what it is given is valid
-// within it.
+// do carries out a job in a transaction, which it may share with others, and
+// returns what came of it. It waits for the file until ctx or the client's life
+// ends. Work and undo may run on another goroutine, and while the file is held;
+// what work is given is valid within it.
 //
 // errReplaced: the mailbox is not there any more. errDamaged: what the file
-// kept was lost and has been set aside; work may be done again.
-func (f *file) do(ctx context.Context, writes bool, work func(*ledger) error) error {
-	j := &job{ctx: ctx, writes: writes, work: work, lead: make(chan bool, 1)}
+// kept was lost and has been set aside; the work may be done again.
+// protocol.ErrUnsure: it may have been done.
+func (f *file) do(j *job) error {
 	if f.join(j) || f.await(j) {
 		f.run(j)
 	}
@@ -32,12 +33,12 @@ func (f *file) do(ctx context.Context, writes bool, work func(*ledger) error) er
 
 // read does work that changes nothing.
 func (f *file) read(ctx context.Context, work func(*ledger) error) error {
-	return f.do(ctx, false, work)
+	return f.do(&job{ctx: ctx, work: work})
 }
 
-// write does work that changes something. protocol.ErrUnsure if it may have.
+// write does work that changes something.
 func (f *file) write(ctx context.Context, work func(*ledger) error) error {
-	return f.do(ctx, true, work)
+	return f.do(&job{ctx: ctx, writes: true, work: work})
 }
 
 // join makes j the leader, or queues it.
@@ -45,6 +46,7 @@ func (f *file) join(j *job) (lead bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.leading {
+		j.lead = make(chan bool, 1)
 		f.queue = append(f.queue, j)
 		return false
 	}
@@ -55,13 +57,17 @@ func (f *file) join(j *job) (lead bool) {
 
 // await waits until j is done, or is to lead.
 func (f *file) await(j *job) (lead bool) {
+	var ended context.Context
 	select {
 	case lead = <-j.lead:
 		return lead
 	case <-j.ctx.Done():
+		ended = j.ctx
+	case <-f.life.Done():
+		ended = f.life
 	}
 	if f.withdraw(j) {
-		j.err = context.Cause(j.ctx)
+		j.err = context.Cause(ended)
 		return false
 	}
 	return <-j.lead // somebody has it in hand
@@ -82,7 +88,7 @@ func (f *file) withdraw(j *job) bool {
 // run leads: it carries out j and all that is queued when the file is there,
 // and passes the lead on.
 func (f *file) run(j *job) {
-	batch := []*job{j}
+	batch := append(f.batch[:0], j)
 	j.err = f.hold(j.ctx)
 	if j.err == nil && f.db == nil {
 		j.err = f.open()
@@ -97,6 +103,8 @@ func (f *file) run(j *job) {
 	for _, q := range batch[1:] {
 		q.lead <- false
 	}
+	clear(batch)
+	f.batch = batch
 	f.pass()
 }
 
@@ -127,8 +135,12 @@ func (f *file) commit(batch []*job) {
 		return
 	}
 	for _, j := range batch {
-		if j.err == nil {
-			j.err = err
+		if j.err != nil {
+			continue
+		}
+		j.err = err
+		if j.undo != nil {
+			j.undo()
 		}
 	}
 }

@@ -9,21 +9,22 @@ import (
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
-// Seal commits the refusal to the mailbox's file: a sender that commits later
-// sees it.
+// Seal closes the gate while it holds the file: a sender that commits later sees
+// it.
 func (m *mailbox) Seal(ctx context.Context) error {
-	ctx, done, err := m.begin(ctx)
-	if err != nil {
+	if err := m.begin(ctx); err != nil {
 		return failed("seal", m.id, err)
 	}
-	defer done()
-	err = again(func() error {
-		return m.own.write(ctx, func(l *ledger) error { return l.seal(true) })
+	defer m.calls.Done()
+	err := again(func() error {
+		return m.own.read(ctx, func(*ledger) error {
+			m.keeper.Seal()
+			return nil
+		})
 	})
 	if err != nil {
 		return failed("seal", m.id, err)
 	}
-	m.keeper.Seal()
 	m.sealed.Store(true)
 	m.keeper.Ring()
 	return nil
@@ -61,29 +62,31 @@ func (m *mailbox) close() bool {
 	m.closed = true
 	m.mu.Unlock()
 	m.end(protocol.ErrClosed)
+	m.keeper.Ring()
 	m.calls.Wait()
+	m.own.life = context.Background() // what follows is for Leave
 	return true
 }
 
 // suspend leaves the mailbox to a successor.
 func (m *mailbox) suspend(ctx context.Context, d protocol.Departure) error {
 	line := m.lineUp(d.Back)
-	err := again(func() error {
-		return m.own.write(ctx, func(l *ledger) error {
-			if err := l.setLine(line); err != nil {
-				return err
-			}
-			return l.seal(false)
+	if len(line)+len(m.back) > 0 {
+		err := again(func() error {
+			return m.own.write(ctx, func(l *ledger) error {
+				l.setLine(line)
+				return nil
+			})
 		})
-	})
-	if err != nil {
-		return err
+		if err != nil {
+			return err
+		}
 	}
 	// Only now: until the line is committed, this word is all that is known.
 	m.own.marks.Store(handed, 0)
 	m.keeper.Suspend(d.Until)
 	if m.own.durable {
-		return errors.Join(syncMarks(m.own.box), m.keeper.Sync())
+		return errors.Join(m.own.marks.sync(), m.keeper.Sync())
 	}
 	return nil
 }

@@ -41,9 +41,13 @@ type mailbox struct {
 	out    map[uint64]int // fetched and not acknowledged: message → bytes
 	acking int            // Acks under way, whose messages are not in out
 
+	round     *round     // the next one; guarded by mu
+	recording sync.Mutex // held by who writes receipts
+
 	// What follows is used by one Fetch at a time, and by Leave.
 	next    uint64          // where to read on
 	looked  uint64          // up to here there is nothing more to read
+	swollen bool            // the file was large when it was looked at
 	line    []uint64        // put back by a predecessor and not fetched yet, in order
 	back    map[uint64]bool // put back by a predecessor, fetched or not
 	doubted uint64          // up to here a holder that crashed may have handed out
@@ -58,6 +62,7 @@ func newMailbox(s *store, o protocol.ConnectOptions) *mailbox {
 		peers:  map[string]*peer{},
 		out:    map[uint64]int{},
 		next:   1,
+		round:  new(round),
 	}
 	if o.Notice != nil {
 		m.notice = func(err error) { o.Notice(failed("keep", o.ID, err)) }
@@ -99,7 +104,7 @@ func (m *mailbox) open(box, key string) (err error) {
 	if m.lobby, err = gate.OpenLobby(box, key); err != nil {
 		return err
 	}
-	own, err := m.store.file(key, key, m.notice)
+	own, err := m.store.file(m.life, key, key, m.notice)
 	if err != nil {
 		return err
 	}
@@ -113,10 +118,11 @@ func (m *mailbox) open(box, key string) (err error) {
 // may have handed out is known only if it has not lost its words.
 func (m *mailbox) takeUp(ctx context.Context, e *roster.Entry, lost bool) error {
 	marks := m.own.marks
-	err := m.own.write(ctx, func(l *ledger) error {
-		messages, bytes := l.count()
-		m.keeper.Recount(messages, bytes)
-		m.line = l.line()
+	acked := marks.acknowledged()
+	err := m.own.do(&job{ctx: ctx, writes: len(acked) > 0, work: func(l *ledger) error {
+		m.keeper.Recount(l.count(acked))
+		m.line = l.line(acked)
+		l.forget(acked)
 		marks.Store(tail, l.last())
 		switch {
 		case e.Found != protocol.Crashed:
@@ -126,11 +132,12 @@ func (m *mailbox) takeUp(ctx context.Context, e *roster.Entry, lost bool) error 
 		default:
 			marks.Store(doubted, max(marks.Load(doubted), marks.Load(handed)))
 		}
-		return l.seal(false)
-	})
+		return nil
+	}})
 	if err != nil {
 		return err
 	}
+	marks.Store(receipts, 0)
 	m.back = map[uint64]bool{}
 	for _, n := range m.line {
 		m.back[n] = true
@@ -138,7 +145,7 @@ func (m *mailbox) takeUp(ctx context.Context, e *roster.Entry, lost bool) error 
 	m.doubted, m.handed = marks.Load(doubted), marks.Load(handed)
 	m.keeper.Open(e.Epoch)
 	if m.own.durable {
-		return errors.Join(syncMarks(m.own.box), m.keeper.Sync())
+		return errors.Join(marks.sync(), m.keeper.Sync())
 	}
 	return nil
 }
@@ -164,28 +171,19 @@ func (m *mailbox) files() (fs []*file) {
 	return fs
 }
 
-// begin starts a call: ctx ends with the caller's and with the client. done is
-// called at its end.
-func (m *mailbox) begin(ctx context.Context) (_ context.Context, done func(), err error) {
+// begin starts a call, at the end of which the caller calls m.calls.Done. Leave
+// waits for that, and ends what the call waits for.
+func (m *mailbox) begin(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		return nil, nil, protocol.ErrClosed
+		return protocol.ErrClosed
 	}
 	m.calls.Add(1)
-	if ctx.Done() == nil {
-		return m.life, m.calls.Done, nil
-	}
-	both, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(m.life, func() { cancel(context.Cause(m.life)) })
-	return both, func() {
-		stop()
-		cancel(nil)
-		m.calls.Done()
-	}, nil
+	return nil
 }
 
 func (m *mailbox) Epoch() uint64         { return m.entry.Epoch }
@@ -196,11 +194,12 @@ func (m *mailbox) Left() (attrs map[string]string, stats []byte) {
 }
 
 func (m *mailbox) Publish(ctx context.Context, attrs map[string]string, stats []byte) error {
-	ctx, done, err := m.begin(ctx)
-	if err != nil {
+	if err := m.begin(ctx); err != nil {
 		return failed("publish", m.id, err)
 	}
-	defer done()
+	defer m.calls.Done()
+	ctx, stop := either(ctx, m.life)
+	defer stop()
 	return m.entry.Publish(ctx, attrs, stats)
 }
 

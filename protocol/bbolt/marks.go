@@ -3,7 +3,6 @@ package bbolt
 import (
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/ipcmgr/ipcmgr/internal/words"
@@ -12,16 +11,29 @@ import (
 // marksName is the file of a mailbox's words.
 const marksName = "marks"
 
-// The words that go with a mailbox's file. All but wanted are written under the
-// file's lock or by the mailbox's holder; messages are known by their sequence
-// numbers, which start at 1.
+// The words that go with a mailbox's file. Messages are known by their numbers,
+// which start at 1. Resting and tail are written by who holds the file, and those
+// after them by the mailbox's holder.
 const (
-	wanted  = iota // 1: somebody waits for the file
-	tail           // the last message that is, or is about to be, in the file
-	handed         // the last message that the present holder may have handed out
-	doubted        // the last message that a holder that crashed may have handed out
-	markWords
+	wanted       = iota // 1: somebody waits for the file
+	resting             // 1: who holds the file has nothing to do at the moment
+	tail                // the last message that is, or is about to be, in the file
+	handed              // the last message that the present holder may have handed out
+	doubted             // the last message that a holder that crashed may have handed out
+	receipts            // how many receipts there are
+	firstReceipt        // and the others after it
 )
+
+const (
+	markWords   = 512 // a page
+	maxReceipts = markWords - firstReceipt
+)
+
+// marks are the words of a mailbox.
+type marks struct {
+	*words.Words
+	path string
+}
 
 func makeMarks(box string) error {
 	return words.Create(filepath.Join(box, marksName), markWords)
@@ -29,7 +41,7 @@ func makeMarks(box string) error {
 
 // openMarks opens the words; the error matches fs.ErrNotExist if there are
 // none, fs.ErrInvalid if there is something else.
-func openMarks(box string) (*words.Words, error) {
+func openMarks(box string) (*marks, error) {
 	path := filepath.Join(box, marksName)
 	w, err := words.Open(path)
 	if err != nil {
@@ -39,16 +51,8 @@ func openMarks(box string) (*words.Words, error) {
 		w.Close()
 		return nil, fmt.Errorf("words %s: %d of them, not %d: %w", path, w.Len(), markWords, fs.ErrInvalid)
 	}
-	return w, nil
+	return &marks{w, path}, nil
 }
 
-// syncMarks puts the words on disk. It works on a descriptor of its own: what
-// is synced is the file, however its words are mapped.
-func syncMarks(box string) error {
-	f, err := os.OpenFile(filepath.Join(box, marksName), os.O_RDWR|safely, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
-}
+// sync puts the words on disk.
+func (m *marks) sync() error { return syncData(m.path) }

@@ -50,7 +50,7 @@ func (m *mailbox) find(id string) (*peer, error) {
 	if id == m.id {
 		return &peer{file: m.own, visitor: v, shared: true}, nil
 	}
-	f, err := m.store.file(seen.Key, m.entry.Key, m.notice)
+	f, err := m.store.file(m.life, seen.Key, m.entry.Key, m.notice)
 	if err != nil {
 		v.Close()
 		if errors.Is(err, errReplaced) {

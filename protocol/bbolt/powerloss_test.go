@@ -256,12 +256,24 @@ func (c *cutter) between(i, j int) {
 	case before.file == nil && after.file != nil:
 		c.first(i, j)
 	case after.file == nil, bytes.Equal(before.file, after.file):
-		c.check(fmt.Sprint(i, "-marks"), c.leave(i, nil, c.marks(j)), before, after)
+		c.marked(i, j)
 	case !os.SameFile(before.inode, after.inode):
 		// Replaced by one that was on disk before: by name, it is the one or the other.
 		c.check(fmt.Sprint(i, "-new"), c.leave(i, after.file, c.marks(i)), before, after)
 	default:
 		c.commit(i, j)
+	}
+}
+
+// marked cuts while words are written: what was handed out, or receipts.
+func (c *cutter) marked(i, j int) {
+	before, after := &c.reel.moments[i], &c.reel.moments[j]
+	c.check(fmt.Sprint(i, "-marks"), c.leave(i, nil, c.marks(j)), before, after)
+	if before.state != after.state {
+		return // they are on disk before the state is
+	}
+	for n := range *cutLots {
+		c.check(fmt.Sprint(i, "-marks-", n), c.leave(i, nil, c.torn(c.marks(i), c.marks(j))), before, after)
 	}
 }
 
@@ -296,7 +308,7 @@ func (c *cutter) commit(i, j int) {
 	before, after := &c.reel.moments[i], &c.reel.moments[j]
 	require.Equal(c.t, transaction(before.file)+1, transaction(after.file), "one commit")
 	marks := [][]byte{nil, c.marks(j)}
-	if before.state == protocol.Active && after.state == protocol.Suspended {
+	if before.state != after.state {
 		marks[1] = nil // those are cleared when the commit has been made
 	}
 	for n := range *cutLots {

@@ -19,13 +19,9 @@ import (
 // each commit.
 const swell = 4 << 20
 
-// maxSequence bounds what a word may say where a file cannot: from there on
-// there are numbers enough for ever.
-const maxSequence = 1 << 62
-
 // createDB makes a file whose messages are numbered from sequence on. It is
 // built under another name: it appears whole or not at all.
-func createDB(box string, durable bool, sequence uint64, sealed bool) error {
+func createDB(box string, durable bool, sequence uint64) error {
 	path := filepath.Join(box, newName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -42,7 +38,7 @@ func createDB(box string, durable bool, sequence uint64, sealed bool) error {
 	if err != nil {
 		return err
 	}
-	err = db.Update(func(tx *bolt.Tx) error { return newLedger(tx, sequence, sealed) })
+	err = db.Update(func(tx *bolt.Tx) error { return newLedger(tx, sequence) })
 	if err = errors.Join(err, db.Close()); err == nil {
 		err = os.Rename(path, filepath.Join(box, messagesName))
 	}
@@ -67,21 +63,9 @@ func syncDir(path string) error {
 
 // shrink puts an empty file in the place of one that has become empty, which is
 // open. If that fails the old one is as good as before.
-func (f *file) shrink() {
-	var last uint64
-	sealed := false
-	err := f.db.View(func(tx *bolt.Tx) error {
-		l, err := openLedger(tx)
-		if err == nil {
-			last, sealed = l.last(), l.sealed()
-		}
-		return err
-	})
-	if err == nil {
-		f.shut()
-		err = errors.Join(createDB(f.box, f.durable, last, sealed), f.open())
-	}
-	if err != nil {
+func (f *file) shrink(last uint64) {
+	f.shut()
+	if err := errors.Join(createDB(f.box, f.durable, last), f.open()); err != nil {
 		f.notice(fmt.Errorf("the mailbox's file stays as large as it is: %w", err))
 	}
 }
@@ -112,8 +96,8 @@ func (f *file) replace(cause error) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, corrupt.ErrFull) {
 		return errors.Join(cause, err)
 	}
-	sequence := min(f.marks.Load(tail), maxSequence)
-	if err := createDB(f.box, f.durable, sequence, false); err != nil {
+	sequence := min(f.marks.Load(tail), maxNumber/2)
+	if err := createDB(f.box, f.durable, sequence); err != nil {
 		return errors.Join(cause, err)
 	}
 	f.notice(errors.Join(fmt.Errorf("%w; it was set aside in %s and replaced by an empty one", cause, f.aside.Dir), err))

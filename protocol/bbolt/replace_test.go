@@ -39,6 +39,8 @@ func TestFileStaysSmall(t *testing.T) {
 			require.NoError(t, b.Ack(t.Context(), ds[:k]))
 			n += k
 		}
+		_, none := fetch(t, b, 1)
+		require.Empty(t, none)
 		info, err := os.Stat(path)
 		require.NoError(t, err)
 		require.LessOrEqual(t, info.Size(), int64(swell))
@@ -119,6 +121,9 @@ func damage(t *testing.T, do func(t *testing.T, path string), suspended bool) {
 	if err != nil {
 		require.ErrorIs(t, err, errDamaged)
 	}
+	// What is intact comes; now the damage has been noticed, wherever it is.
+	ds, _ = fetch(t, b, 200)
+	require.NoError(t, b.Ack(t.Context(), ds))
 	deliver(t, a, "b", "after")
 	var got []string
 	for len(got) == 0 || got[len(got)-1] != "after" {
@@ -155,8 +160,8 @@ func TestRandomDamage(t *testing.T) {
 		require.NoError(t, f.inspect(t.Context()))
 		again(func() error {
 			return f.write(t.Context(), func(l *ledger) error {
-				l.count()
-				return l.add([]byte("one more"))
+				l.count(nil)
+				return add("one more")(l)
 			})
 		})
 		f.rest()
@@ -172,7 +177,7 @@ func TestCircle(t *testing.T) {
 	f := useFile(t, boxes, "b", false)
 	require.NoError(t, f.write(t.Context(), func(l *ledger) error {
 		for range 5000 {
-			if err := l.add(make([]byte, 100)); err != nil {
+			if err := add(strings.Repeat("x", 100))(l); err != nil {
 				return err
 			}
 		}

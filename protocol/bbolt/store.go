@@ -56,12 +56,12 @@ func (s *store) Unread(ctx context.Context, id string) (int, error) {
 	if err != nil {
 		return 0, failed("count unread", id, err)
 	}
-	f, err := s.file(seen.Key, "", func(error) {})
+	f, err := s.file(context.Background(), seen.Key, "", func(error) {})
 	if err == nil {
 		defer f.close()
 		n := 0
 		count := func(l *ledger) error { //nolint:unparam // what read calls may fail
-			n, _ = l.count()
+			n, _ = l.count(f.marks.acknowledged())
 			return nil
 		}
 		err = again(func() error { return f.read(ctx, count) })
@@ -76,14 +76,16 @@ func (s *store) Unread(ctx context.Context, id string) (int, error) {
 }
 
 // file opens the use of a mailbox's file, for a client that is called by the
-// bell in the mailbox caller, or for one operation if that is empty.
-func (s *store) file(key, caller string, notice func(error)) (*file, error) {
+// bell in the mailbox caller, or for one operation if that is empty. Who waits
+// for the file does so until life ends.
+func (s *store) file(life context.Context, key, caller string, notice func(error)) (*file, error) {
 	t, err := openTurnstile(s.Path("box"), s.Box(key), caller)
 	if err != nil {
 		return nil, err
 	}
 	return &file{
 		turnstile: t,
+		life:      life,
 		durable:   s.Settings().Sync,
 		aside:     corrupt.Place{FS: s.FS(), Dir: s.Path("corrupt", key), Sync: s.Settings().Sync},
 		notice:    notice,

@@ -82,21 +82,29 @@ func TestStraceEachSystemCallFails(t *testing.T) {
 }
 
 // With Sync the pages are on disk before the one that makes them count, and that
-// before Deliver returns.
+// before Deliver returns; what is handed out is on record before Fetch returns,
+// and what is acknowledged before Ack does.
 func TestStraceSyncs(t *testing.T) {
 	_, trace, err := traced(t, filepath.Join(t.TempDir(), "s"), "-e", "trace=write,pwrite64,fdatasync")
 	require.NoError(t, err)
 	line := func(call string) string { return `\n` + call + `[^\n]*` }
-	const file = `\d+</[^>]*/bo/messages>`
 	text := "\n" + strings.Join(trace, "\n")
-	found := regexp.MustCompile(line(`write\(\d+<[^>]*>, "\+message 1\\n"`) + `((?s).*?)` + line(`write\(\d+<[^>]*>, "=message 1\\n"`)).FindStringSubmatch(text)
-	require.NotNil(t, found, text)
-	var calls []string
-	for _, call := range strings.Split(strings.TrimSpace(found[1]), "\n") {
-		if regexp.MustCompile(`^\w+\(` + file).MatchString(call) {
-			name, _, _ := strings.Cut(call, "(")
-			calls = append(calls, name)
+	// between gives the calls between two lines of the journal.
+	between := func(file, from, to string) string {
+		note := func(text string) string { return line(`write\(\d+<[^>]*>, "` + regexp.QuoteMeta(text) + `\\n"`) }
+		found := regexp.MustCompile(note(from) + `((?s).*?)` + note(to)).FindStringSubmatch(text)
+		require.NotNil(t, found, text)
+		calls := ""
+		for _, call := range strings.Split(strings.TrimSpace(found[1]), "\n") {
+			if regexp.MustCompile(`^\w+\(\d+</[^>]*/bo/` + file + `>`).MatchString(call) {
+				name, _, _ := strings.Cut(call, "(")
+				calls += name + " "
+			}
 		}
+		return calls
 	}
-	require.Regexp(t, `^(pwrite64 )+fdatasync pwrite64 fdatasync $`, strings.Join(calls, " ")+" ", found[1])
+	require.Regexp(t, `^(pwrite64 )+fdatasync pwrite64 fdatasync $`, between("messages", "+message 1", "=message 1"))
+	require.Equal(t, "fdatasync ", between("marks", "=message 5", "-message 1"), "Fetch")
+	require.Equal(t, "fdatasync ", between("marks", "-message 3", "_message 1"), "Ack")
+	require.Empty(t, between("messages", "-message 3", "_message 1"), "Ack")
 }
