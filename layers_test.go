@@ -37,6 +37,8 @@ func allowed(pkg, used string) bool {
 			return "contract"
 		case path == "internal/byname":
 			return "byname"
+		case path == "internal/measure/lanes":
+			return "lanes"
 		case strings.HasPrefix(path, "internal/"):
 			return "room"
 		case path == "protocol/all", path == "serializer/all":
@@ -76,6 +78,8 @@ func allowed(pkg, used string) bool {
 		return to == "root" || to == "room" || to == "proc"
 	case "harness": // the contracts for their lists of what is registered
 		return to == "root" || to == "room" || to == "proc" || to == "contract"
+	case "lanes":
+		return to == "root" || to == "contract" || used == "internal/measure"
 	case "all":
 		return to == "protocol" || to == "serializer"
 	case "suite":

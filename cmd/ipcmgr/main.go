@@ -91,7 +91,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such store or peer,
 	root.PersistentFlags().String("store", "", "info of the store (default $IPCMGR_STORE)")
 	root.AddCommand(
 		newSpawn(), newSend(), newRecv(), newRequest(), newServices(), newBroadcast(), newPeers(), newStats(),
-		newAudit(), newInfo(), newRm(), newGC(), newDemo(), newDemoWorker(),
+		newAudit(), newInfo(), newRm(), newGC(), newDemo(), newDemoWorker(), newBench(), newBenchEnd(),
 	)
 	return root
 }

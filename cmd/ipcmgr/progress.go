@@ -50,15 +50,24 @@ func (p *progress) done(files int, bytes int64) {
 		if p.bytes > 0 { // bytes take the time, but empty files are files too
 			share = (share + float64(bytes)/float64(p.bytes)) / 2
 		}
-		text := fmt.Sprintf(" %3.0f%%  %d/%d files  %s/%s  %s", 100*share, files, p.files, size(bytes), size(p.bytes),
-			time.Since(p.started).Round(100*time.Millisecond))
-		room := min(width-len(text)-3, 40)
-		if room < 4 {
-			return text
-		}
-		full := int(share * float64(room))
-		return "[" + strings.Repeat("#", full) + strings.Repeat(".", room-full) + "]" + text
+		return p.bar(width, share, fmt.Sprintf("%d/%d files  %s/%s", files, p.files, size(bytes), size(p.bytes)))
 	})
+}
+
+// step shows what is being done, and how many steps were before it.
+func (p *progress) step(done, steps int, what string) {
+	p.draw(func(width int) string { return p.bar(width, float64(done)/float64(steps), what) })
+}
+
+// bar is a line that shows a share of the work, what it is, and since when.
+func (p *progress) bar(width int, share float64, what string) string {
+	text := fmt.Sprintf(" %3.0f%%  %s  %s", 100*share, what, time.Since(p.started).Round(100*time.Millisecond))
+	room := min(width-len(text)-3, 40)
+	if room < 4 {
+		return text
+	}
+	full := int(share * float64(room))
+	return "[" + strings.Repeat("#", full) + strings.Repeat(".", room-full) + "]" + text
 }
 
 // draw replaces the line, unless it was drawn just now.

@@ -76,6 +76,11 @@ type storeFlags struct {
 func (f *storeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.protocols, "protocol", nil, "protocols, of which the first viable is taken (default $IPCMGR_PROTOCOL, else fsqueue)")
 	cmd.Flags().StringVar(&f.serializer, "serializer", "", "serializer (default $IPCMGR_SERIALIZER, else json)")
+	completeNames(cmd)
+}
+
+// completeNames makes the shell complete --protocol and --serializer.
+func completeNames(cmd *cobra.Command) {
 	complete := func(names func() []string) cobra.CompletionFunc {
 		return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return names(), cobra.ShellCompDirectiveNoFileComp
@@ -83,7 +88,7 @@ func (f *storeFlags) add(cmd *cobra.Command) {
 	}
 	for flag, names := range map[string]func() []string{"protocol": protocol.Names, "serializer": serializer.Names} {
 		if err := cmd.RegisterFlagCompletionFunc(flag, complete(names)); err != nil {
-			panic(err) // the flag was defined above
+			panic(err) // the flag was defined before
 		}
 	}
 }
