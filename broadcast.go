@@ -83,10 +83,14 @@ func (b *broadcast) rest(ctx context.Context, send func(ctx context.Context, id 
 func (b *broadcast) sendTo(ctx context.Context, id string, wait bool) error {
 	o := getOutgoing()
 	defer o.put()
-	if err := b.c.pack(o, id, b.content, true); err != nil {
-		return b.c.errorTo("broadcast", id, err)
+	err := b.c.address(o, id, 1)
+	if err == nil {
+		o.env.Broadcast = true
+		err = b.c.pack(o, b.content)
 	}
-	_, err := b.c.deliver(ctx, id, o, wait)
+	if err == nil {
+		_, err = b.c.deliver(ctx, id, o, wait)
+	}
 	return b.c.errorTo("broadcast", id, err)
 }
 
@@ -94,18 +98,19 @@ func (b *broadcast) sendTo(ctx context.Context, id string, wait bool) error {
 // who send it several times.
 func (c *client) encodeOnce(content any) (*Message, error) {
 	m, ok := content.(*Message)
-	if ok && m == nil {
+	if !ok {
+		m = NewMessage(content)
+	}
+	if m == nil {
 		return nil, errNilMessage
 	}
-	if !ok {
-		m = &Message{body: content}
+	from, err := m.body()
+	if err != nil || from.ser != nil {
+		return m, err
 	}
-	if m.ser != nil {
-		return m, nil
-	}
-	encoded, err := c.store.ser.AppendContent(nil, m.body)
+	encoded, err := c.store.ser.AppendContent(nil, from.value)
 	if err != nil {
 		return nil, fmt.Errorf("content is not sent: %w", err)
 	}
-	return &Message{ID: m.ID, Headers: m.Headers, content: encoded, ser: c.store.ser}, nil
+	return &Message{ID: m.ID, Headers: m.Headers, own: &body{ser: c.store.ser, content: encoded}}, nil
 }

@@ -91,9 +91,10 @@ type client struct {
 	store  *Store
 	mb     protocol.Mailbox
 	id     string
+	from   []byte // id again
 	opts   connectOptions
 	counts ledger
-	stamps stamps
+	stamps stamper
 	in     inbox
 
 	mu    sync.Mutex
@@ -226,11 +227,17 @@ func (s *Store) connect(ctx context.Context, op, id string, mode protocol.Mode, 
 	return c, nil
 }
 
-// enter takes the id's place in the store.
-func (s *Store) enter(ctx context.Context, id string, mode protocol.Mode, o connectOptions) (*client, error) {
-	c := &client{store: s, id: id, opts: o}
+func newClient(s *Store, id string) *client {
+	c := &client{store: s, id: id, from: []byte(id), stamps: stamper{ids: newIDSeries()}}
 	c.closing, c.close = context.WithCancelCause(context.Background())
 	c.in.init()
+	return c
+}
+
+// enter takes the id's place in the store.
+func (s *Store) enter(ctx context.Context, id string, mode protocol.Mode, o connectOptions) (*client, error) {
+	c := newClient(s, id)
+	c.opts = o
 	hello, err := s.ser.AppendContent(nil, map[string]string{"hello": id})
 	if err != nil {
 		return nil, err

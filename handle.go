@@ -29,7 +29,7 @@ func Handle[T any](ctx context.Context, c Client, f func(ctx context.Context, m 
 			}
 			return fmt.Errorf("handler of message %s from %q: %w", m.ID, m.From, err)
 		}
-		if m.client.opts.manual && m.held() { // else the loop acknowledges it
+		if m.batch.client.opts.manual && m.held() { // else the loop acknowledges it
 			if err := m.Ack(ctx); err != nil {
 				return err
 			}
@@ -53,12 +53,10 @@ func ReceiveAs[T any](ctx context.Context, c Client) (T, error) {
 	return v, nil
 }
 
-// held says whether the message is handed out and not settled.
+// held says whether a message that was received is handed out and not settled.
 func (m *Message) held() bool {
-	if m.client == nil {
-		return false
-	}
-	m.client.in.mu.Lock()
-	defer m.client.in.mu.Unlock()
+	in := &m.batch.client.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	return m.state == handed
 }

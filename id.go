@@ -1,40 +1,65 @@
 package ipcmgr
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
 )
 
-// newID returns an id for a message: a UUID of version 7 in upper case, as
-// Perl's IPC::Manager writes them. The random part comes from the runtime's
-// generator, which asks the system once for a seed.
-func newID() string {
-	var text [idLen]byte
-	putID(&text, time.Now().UnixMilli())
-	return string(text[:])
-}
-
 const idLen = 36
 
 const upperHex = "0123456789ABCDEF"
 
-func putID(text *[idLen]byte, millis int64) {
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:], uint64(millis)<<16|0x7000|rand.Uint64()&0x0fff)
-	binary.BigEndian.PutUint64(b[8:], rand.Uint64()&(1<<62-1)|1<<63)
-	n := 0
-	for i, c := range b {
-		switch i {
-		case 4, 6, 8, 10:
-			text[n] = '-'
-			n++
-		}
-		text[n], text[n+1] = upperHex[c>>4], upperHex[c&15]
-		n += 2
+// idSeries makes ids for messages: UUIDs of version 7 in upper case, as Perl's
+// IPC::Manager writes them. The random part is drawn once, by the runtime's
+// generator, and counted up from there: most ids differ from the one before in
+// their last digits only.
+type idSeries struct {
+	text   [idLen]byte
+	millis int64
+	serial uint64
+}
+
+func newIDSeries() idSeries {
+	s := idSeries{millis: -1, serial: rand.Uint64()}
+	fixed := rand.Uint64()
+	copy(s.text[:], "........-....-....-....-............")
+	putHex(s.text[14:18], 0x7000|fixed&0x0fff)
+	putHex(s.text[19:23], 0x8000|fixed>>16&0x3fff)
+	putHex(s.text[24:], s.serial)
+	return s
+}
+
+// next appends the id of a message of that time.
+func (s *idSeries) next(dst []byte, millis int64) []byte {
+	if millis != s.millis {
+		s.millis = millis
+		putHex(s.text[:8], uint64(millis)>>16)
+		putHex(s.text[9:13], uint64(millis))
 	}
+	s.serial++
+	for i, n := idLen-1, s.serial; i >= 24; i, n = i-1, n>>4 {
+		s.text[i] = upperHex[n&15]
+		if n&15 != 0 { // no carry: the digits before it stay
+			break
+		}
+	}
+	return append(dst, s.text[:]...)
+}
+
+// putHex fills text with the last digits of n.
+func putHex(text []byte, n uint64) {
+	for i := len(text) - 1; i >= 0; i-- {
+		text[i] = upperHex[n&15]
+		n >>= 4
+	}
+}
+
+// newID returns an id for a message that belongs to no series.
+func newID() string {
+	s := newIDSeries()
+	return string(s.next(nil, time.Now().UnixMilli()))
 }
 
 // maxMessageID keeps an id usable as the stem of a file's name.

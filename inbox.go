@@ -2,27 +2,27 @@ package ipcmgr
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 	"github.com/ipcmgr/ipcmgr/serializer"
 )
 
-// fetchSize is how many messages one Fetch asks for: enough that its cost is
-// shared by many, few enough that a crash redelivers few.
-const fetchSize = 256
-
 // inbox holds what a client has fetched until it is handed out and
 // acknowledged.
 type inbox struct {
-	mu       sync.Mutex
-	queue    []*Message // fetched, in order
-	next     int        // the first of queue that is still there
-	back     []*Message // put back, the last one first
-	out      Message    // ring of those handed out; out itself is its anchor
-	received []*Message // of out: by Receive or Poll, acknowledged by the next
-	done     []*Message // acknowledged, but not on record yet
-	spare    []*Message // the slice that done was before, empty
+	mu    sync.Mutex
+	ready []Message  // fetched, in order: the rest of what one Fetch gave
+	back  []*Message // put back, the last one first
+	out   []*Message // handed out, in order, with some that are not out any more
+	held  int        // how many of them are
+	done  []run      // acknowledged, but not on record yet
+	spare []run      // the slice that done was before, empty
+	slots slots      // of a batch that needs them no more
+
+	received hand // by Receive and Poll
 
 	terminated bool // the owner asked to terminate
 
@@ -30,52 +30,116 @@ type inbox struct {
 	wake waker
 
 	// Used by who holds turn.
-	ds      []protocol.Delivery
+	batch   *batch // what is being fetched into
 	env     serializer.Envelope
 	senders map[string]string // by themselves
-	ids     []byte            // of one batch
-	idEnds  []int
+	from    string            // the last of them
+	ids     strings.Builder   // of the messages of batch
 }
+
+// hand is what the next call of the same kind acknowledges.
+type hand struct{ messages []*Message }
 
 func (in *inbox) init() {
 	in.turn = make(chan struct{}, 1)
-	in.out.prev, in.out.next = &in.out, &in.out
-	in.ds = make([]protocol.Delivery, fetchSize)
 	in.senders = map[string]string{}
 }
 
-// pop takes the next message: what was put back comes before what was fetched.
-func (in *inbox) pop() *Message {
+// next acknowledges what is in h, and takes the next message into it: what was
+// put back comes before what was fetched. h may be nil.
+func (in *inbox) next(h *hand) *Message {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.release(h)
 	var m *Message
 	if n := len(in.back); n > 0 {
 		m = in.back[n-1]
 		in.back[n-1] = nil
 		in.back = in.back[:n-1]
-	} else if in.next < len(in.queue) {
-		m = in.queue[in.next]
-		in.queue[in.next] = nil
-		in.next++
+	} else if len(in.ready) > 0 {
+		m = &in.ready[0]
+		in.ready = in.ready[1:]
 	} else {
 		return nil
 	}
-	if m.ser == nil { // terminate: nobody holds it, nobody counts it
+	if m.terminate { // nobody holds it, nobody counts it
 		in.terminated = true
 		in.settle(m)
 		return m
 	}
-	m.state = handed
-	m.prev, m.next = in.out.prev, &in.out
-	m.prev.next, m.next.prev = m, m
+	in.handOut(m)
+	if h != nil {
+		h.messages = append(h.messages, m)
+	}
 	return m
 }
 
-// ready says whether pop has something.
-func (in *inbox) ready() bool {
+func (in *inbox) handOut(m *Message) {
+	if len(in.out) > 2*in.held+largeBatch {
+		in.out = slices.DeleteFunc(in.out, func(m *Message) bool { return m.state != handed })
+	}
+	m.state = handed
+	in.held++
+	in.out = append(in.out, m)
+}
+
+// takeBack is for a message that is handed out no more.
+func (in *inbox) takeBack(m *Message, state messageState) {
+	m.state = state
+	if in.held--; in.held == 0 {
+		clear(in.out)
+		in.out = in.out[:0]
+	}
+}
+
+// settle moves a message to those that flush puts on record. in.mu is held.
+func (in *inbox) settle(m *Message) {
+	if m.state == handed {
+		in.takeBack(m, acknowledged)
+	}
+	m.state = acknowledged
+	if m.batch != nil {
+		in.done = add(in.done, m)
+	}
+}
+
+// release acknowledges what is in h and was not settled by other means. in.mu
+// is held.
+func (in *inbox) release(h *hand) {
+	if h == nil {
+		return
+	}
+	for n, m := range h.messages {
+		if m.state == handed {
+			in.settle(m)
+		}
+		h.messages[n] = nil
+	}
+	h.messages = h.messages[:0]
+}
+
+// acknowledge is release for who does not hold in.mu.
+func (in *inbox) acknowledge(h *hand) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return len(in.back) > 0 || in.next < len(in.queue)
+	in.release(h)
+}
+
+// take leaves it to the next call to acknowledge ms.
+func (in *inbox) take(h *hand, ms []*Message) {
+	if h == nil {
+		return
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	h.messages = append(h.messages, ms...)
+}
+
+// any says whether next has something.
+func (in *inbox) any() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.back) > 0 || len(in.ready) > 0
 }
 
 // waits says whether a call is to wait when nothing is ready. A request to
@@ -91,52 +155,7 @@ func (in *inbox) waits(p patience) bool {
 func (in *inbox) terminateAgain() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.back = append(in.back, &Message{state: acknowledged})
-}
-
-// settle moves a message to those that flush puts on record. in.mu is held.
-func (in *inbox) settle(m *Message) {
-	if m.state == acknowledged {
-		return
-	}
-	in.unlink(m)
-	m.state = acknowledged
-	in.done = append(in.done, m)
-}
-
-func (in *inbox) unlink(m *Message) {
-	if m.next != nil {
-		m.prev.next, m.next.prev = m.next, m.prev
-		m.prev, m.next = nil, nil
-	}
-}
-
-// acknowledge is the implicit one, of a message that may have been settled by
-// other means.
-func (in *inbox) acknowledge(m *Message) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if m.state == handed {
-		in.settle(m)
-	}
-}
-
-func (in *inbox) noteReceived(m *Message) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.received = append(in.received, m)
-}
-
-func (in *inbox) acknowledgeReceived(manual bool) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for n, m := range in.received {
-		if m.state == handed && !manual {
-			in.settle(m)
-		}
-		in.received[n] = nil
-	}
-	in.received = in.received[:0]
+	in.back = append(in.back, &Message{terminate: true})
 }
 
 // flush puts on record what was acknowledged.
@@ -148,7 +167,7 @@ func (c *client) flush(ctx context.Context) error {
 	in.mu.Unlock()
 	var err error
 	if len(done) > 0 {
-		err = c.acknowledgeNow(ctx, done...)
+		err = c.record(ctx, done...)
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -174,27 +193,29 @@ func (c *client) flushBeside(ctx context.Context) error {
 // deliveries are slices for Ack.
 var deliveries = sync.Pool{New: func() any { return new([]protocol.Delivery) }}
 
-// acknowledgeNow puts messages on record and counts them.
-func (c *client) acknowledgeNow(ctx context.Context, ms ...*Message) error {
-	ds := deliveries.Get().(*[]protocol.Delivery)
-	for _, m := range ms {
-		*ds = append(*ds, m.delivery)
+// record puts messages on record as acknowledged, and counts them.
+func (c *client) record(ctx context.Context, runs ...run) error {
+	ds := runs[0].deliveries()
+	if len(runs) > 1 {
+		all := deliveries.Get().(*[]protocol.Delivery)
+		defer func() {
+			clear(*all)
+			*all = (*all)[:0]
+			deliveries.Put(all)
+		}()
+		for _, r := range runs {
+			*all = append(*all, r.deliveries()...)
+		}
+		ds = *all
 	}
-	err := c.mb.Ack(ctx, *ds)
-	clear(*ds)
-	*ds = (*ds)[:0]
-	deliveries.Put(ds)
-	if err != nil {
+	if err := c.mb.Ack(ctx, ds); err != nil {
 		return err
 	}
+	c.counts.read(runs)
 	c.in.mu.Lock()
-	for _, m := range ms {
-		m.forget()
+	defer c.in.mu.Unlock()
+	for _, r := range runs {
+		c.in.forget(r)
 	}
-	c.in.mu.Unlock()
-	c.counts.read(ms)
 	return nil
 }
-
-// forget lets go of what a settled message may not be asked for any more.
-func (m *Message) forget() { m.delivery, m.content, m.extra = protocol.Delivery{}, nil, nil }

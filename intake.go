@@ -8,62 +8,65 @@ import (
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
-// take decodes what was fetched into the queue. What is not a message is set
-// aside and returned.
-func (c *client) take(ctx context.Context, ds []protocol.Delivery) (strange []*CorruptError) {
-	in := &c.in
-	in.ids, in.idEnds = in.ids[:0], in.idEnds[:0]
-	ms := make([]Message, len(ds)) // one allocation for all, and one for their ids
-	n := 0
-	for i := range ds {
-		if err := c.open(&ms[n], &ds[i]); err != nil {
-			strange = append(strange, c.setAside(ctx, ds[i], err))
+// fetch makes more messages ready. What is not a message is set aside and
+// returned. Only who holds the turn may fetch.
+func (c *client) fetch(ctx context.Context, wait bool) (n int, strange []*CorruptError, err error) {
+	b := c.in.room(c)
+	n, err = c.mb.Fetch(ctx, b.deliveries[b.used:], wait)
+	if err != nil {
+		return 0, nil, err
+	}
+	return n, c.take(ctx, b, n), nil
+}
+
+// take decodes n deliveries that were fetched into a batch.
+func (c *client) take(ctx context.Context, b *batch, n int) (strange []*CorruptError) {
+	first, end := b.used, b.used+n
+	next := first
+	for i := first; i < end; i++ {
+		if next < i { // what was set aside leaves no gap
+			b.deliveries[next] = b.deliveries[i]
+		}
+		if err := c.open(b, next); err != nil {
+			strange = append(strange, c.setAside(ctx, b.deliveries[next], err))
 			continue
 		}
-		n++
+		next++
 	}
-	clear(ds)
-	ids, from := string(in.ids), 0
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.queue, in.next = in.queue[:0], 0
-	for i := range ms[:n] {
-		ms[i].ID = ids[from:in.idEnds[i]]
-		from = in.idEnds[i]
-		in.queue = append(in.queue, &ms[i])
-	}
+	clear(b.deliveries[next:end])
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	b.used = next
+	b.open += next - first
+	c.in.ready = b.messages[first:next]
 	return strange
 }
 
-// open decodes one delivery. The id of a message is left at the end of in.ids.
-func (c *client) open(m *Message, d *protocol.Delivery) error {
+// open decodes the delivery in a slot into the message there.
+func (c *client) open(b *batch, slot int) error {
 	in := &c.in
-	env := &in.env
+	d, env, m := &b.deliveries[slot], &in.env, &b.messages[slot]
 	if err := c.store.ser.ParseEnvelope(d.Data, env); err != nil {
 		return err
 	}
-	from, err := in.sender(env.From)
-	if err != nil {
-		return err
+	if string(env.From) != in.from {
+		if err := in.sender(env.From); err != nil {
+			return err
+		}
 	}
-	if d.From != "" && d.From != from {
-		return fmt.Errorf("it claims to be from %q, but %q sent it", from, d.From)
+	if d.From != "" && d.From != in.from {
+		return fmt.Errorf("it claims to be from %q, but %q sent it", in.from, d.From)
 	}
 	if len(env.Content) > c.store.max {
 		return fmt.Errorf("%w: its content has %d bytes", ErrTooLarge, len(env.Content))
 	}
-	*m = Message{
-		From: from, To: c.id,
-		Time: time.UnixMicro(env.Micros), Broadcast: env.Broadcast, Redelivered: d.Redelivered,
-		content: env.Content, ser: c.store.ser,
-		client: c, delivery: *d, state: ready,
-	}
-	in.ids = append(in.ids, env.ID...)
-	in.idEnds = append(in.idEnds, len(in.ids))
-	if isTerminate(c.store.ser, env.Content) {
-		m.ser = nil // handed out as ErrTerminated only
-		return nil
-	}
+	from := in.ids.Len()
+	in.ids.Write(env.ID)
+	b.contents[slot] = env.Content
+	m.ID, m.From, m.To, m.Time = in.ids.String()[from:], in.from, c.id, time.UnixMicro(env.Micros)
+	m.Broadcast, m.Redelivered = env.Broadcast, d.Redelivered
+	m.terminate = isTerminate(c.store.ser, env.Content)
+	m.state, m.slot, m.batch = ready, uint32(slot), b
 	if len(env.Headers) > 0 {
 		m.Headers = make(map[string]string, len(env.Headers))
 		for _, h := range env.Headers {
@@ -71,25 +74,26 @@ func (c *client) open(m *Message, d *protocol.Delivery) error {
 		}
 	}
 	if len(env.Extra) > 0 {
-		m.extra = append(m.extra, env.Extra...)
+		b.keepExtra(slot, env.Extra)
 	}
 	return nil
 }
 
-// sender returns the string for an id that is met again and again.
-func (in *inbox) sender(id []byte) (string, error) {
-	if s, ok := in.senders[string(id)]; ok {
-		return s, nil
+// sender makes from the string for an id that is met again and again.
+func (in *inbox) sender(id []byte) error {
+	s, known := in.senders[string(id)]
+	if !known {
+		s = string(id)
+		if err := protocol.CheckID(s); err != nil && s != protocol.Guard {
+			return fmt.Errorf("sender: %w", err)
+		}
+		if len(in.senders) >= 4096 {
+			clear(in.senders)
+		}
+		in.senders[s] = s
 	}
-	s := string(id)
-	if err := protocol.CheckID(s); err != nil && s != protocol.Guard {
-		return "", fmt.Errorf("sender: %w", err)
-	}
-	if len(in.senders) >= 4096 {
-		clear(in.senders)
-	}
-	in.senders[s] = s
-	return s, nil
+	in.from = s
+	return nil
 }
 
 // setAside rejects what is not a message, also when the call that met it has

@@ -2,6 +2,8 @@ package ipcmgr
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"regexp"
 	"testing"
 	"time"
@@ -23,9 +25,19 @@ func TestIDs(t *testing.T) {
 		require.False(t, seen[id])
 		seen[id] = true
 	}
-	var text [idLen]byte
-	putID(&text, 0x0123456789AB)
-	require.Equal(t, "01234567-89AB-7", string(text[:15]))
+	s := newIDSeries()
+	require.Equal(t, "01234567-89AB-7", string(s.next(nil, 0x0123456789AB)[:15]))
+	for _, serial := range []uint64{rand.Uint64(), 0xFFFE, 1<<48 - 2} {
+		s.serial = serial
+		putHex(s.text[24:], serial)
+		for n := serial + 1; n <= serial+3; n++ {
+			id := string(s.next(nil, 0x0123456789AC))
+			require.Equal(t, fmt.Sprintf("%012X", n&(1<<48-1)), id[24:])
+			require.Regexp(t, form, id)
+			require.False(t, seen[id])
+			seen[id] = true
+		}
+	}
 
 	id := newAnonymousID()
 	require.Equal(t, anonymousName, countedAs(id))
@@ -55,10 +67,14 @@ func TestIsTerminate(t *testing.T) {
 
 // The order of stamps does not depend on the clock.
 func TestStampsWhenTheClockStepsBack(t *testing.T) {
-	s := stamps{micros: time.Now().Add(time.Hour).UnixMicro(), ord: 3}
-	micros, ord := s.next(time.Now().UnixMicro())
-	require.Equal(t, s.micros, micros)
-	require.EqualValues(t, 4, ord)
+	s := stamper{micros: time.Now().Add(time.Hour).UnixMicro(), ord: 3}
+	for _, want := range []uint64{4, 7} {
+		micros, ord, ids, err := s.stamp("bob", 3, nil)
+		require.NoError(t, err)
+		require.Equal(t, s.micros, micros)
+		require.Equal(t, want, ord)
+		require.Len(t, ids, 3*idLen)
+	}
 }
 
 func TestStatsForms(t *testing.T) {

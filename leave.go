@@ -66,10 +66,11 @@ func (c *client) stop() error {
 func (c *client) settleHandedOut(ctx context.Context) error {
 	in := &c.in
 	in.mu.Lock()
-	for in.out.next != &in.out {
-		in.settle(in.out.next)
+	for _, m := range slices.Clone(in.out) {
+		if m.state == handed {
+			in.settle(m)
+		}
 	}
-	in.received = nil
 	in.mu.Unlock()
 	return c.flush(ctx)
 }
@@ -82,17 +83,17 @@ func (c *client) unsettled() []protocol.Delivery {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	var back []protocol.Delivery
-	for _, m := range in.done {
-		back = append(back, m.delivery)
+	for _, r := range in.done {
+		back = append(back, r.deliveries()...)
 	}
 	for _, m := range slices.Backward(in.back) {
 		if m.state == ready {
-			back = append(back, m.delivery)
+			back = append(back, m.run().deliveries()...)
 		}
 	}
-	for _, m := range in.queue[in.next:] {
-		if m.Redelivered {
-			back = append(back, m.delivery)
+	for i := range in.ready {
+		if m := &in.ready[i]; m.Redelivered {
+			back = append(back, m.run().deliveries()...)
 		}
 	}
 	return back
@@ -133,34 +134,32 @@ func (c *client) leaveInterrupted(ctx context.Context, why error) error {
 func (c *client) drain(ctx context.Context, handler func(*Message) error) (unread map[string]int64, handlerErr, err error) {
 	unread = map[string]int64{}
 	for {
-		var taken []*Message
-		for m := c.in.pop(); m != nil; m = c.in.pop() {
-			if m.ser == nil {
+		var taken hand
+		for m := c.in.next(nil); m != nil; m = c.in.next(nil) {
+			if m.terminate {
 				continue
 			}
 			if handler != nil && handlerErr == nil {
 				if handlerErr = handler(m); handlerErr == nil {
-					taken = append(taken, m)
+					taken.messages = append(taken.messages, m)
 					continue
 				}
 				handlerErr = fmt.Errorf("the handler failed on message %s from %q: %w", m.ID, m.From, handlerErr)
 			}
 			unread[countedAs(m.From)]++
 		}
-		for _, m := range taken {
-			c.in.acknowledge(m)
-		}
+		c.in.acknowledge(&taken)
 		if err := c.flush(ctx); err != nil {
 			return unread, handlerErr, err
 		}
-		n, err := c.mb.Fetch(ctx, c.in.ds, true)
+		_, strange, err := c.fetch(ctx, true)
 		if errors.Is(err, io.EOF) {
 			return unread, handlerErr, nil
 		}
 		if err != nil {
 			return unread, handlerErr, err
 		}
-		for _, e := range c.take(ctx, c.in.ds[:n]) {
+		for _, e := range strange {
 			c.tellCorrupt(e)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"time"
 
-	"github.com/ipcmgr/ipcmgr/protocol"
 	"github.com/ipcmgr/ipcmgr/serializer"
 )
 
@@ -15,6 +14,8 @@ import (
 //
 // A received message's content stays encoded until it is asked for, and may lie
 // in the store itself: it is the program's until the message is acknowledged.
+// Messages are made many at a time: who holds on to one, holds on to the memory
+// of some others. Keep gives one without them.
 type Message struct {
 	ID      string            // unique; chosen when it is sent if empty
 	From    string            // who sent it; set by Send
@@ -28,16 +29,13 @@ type Message struct {
 	// that crashed, or that it was put back with Requeue.
 	Redelivered bool
 
-	body    any    // of a message built here, not encoded yet
-	content []byte // of a received one, encoded by ser
-	ser     serializer.Serializer
-	extra   []serializer.Field // of a received one: parts we do not know, sent on as they are
+	// Of a message that a client fetched. The inbox guards state.
+	terminate bool // asks to terminate: handed out as ErrTerminated only
+	state     messageState
+	slot      uint32 // its place in batch
+	batch     *batch
 
-	// Of a message that a client handed out; guarded by the client's mutex.
-	client     *client
-	delivery   protocol.Delivery
-	state      messageState
-	prev, next *Message
+	own *body // of any other
 }
 
 type messageState uint8
@@ -50,14 +48,24 @@ const (
 	acknowledged                     // so, or rejected: the content may be gone
 )
 
+// body is what a message says.
+type body struct {
+	value   any                   // not encoded yet, unless there is
+	ser     serializer.Serializer // who encoded it:
+	content []byte
+	extra   []serializer.Field // parts we do not know, sent on as they are
+}
+
 // NewMessage builds a message with a content, which is encoded when it is
 // sent. Its ID and Headers may be set before.
-func NewMessage(content any) *Message { return &Message{body: content} }
+func NewMessage(content any) *Message { return &Message{own: &body{value: content}} }
 
 // With returns a copy of the message, with the same id and headers, and
 // another content.
 func (m *Message) With(content any) *Message {
-	return &Message{ID: m.ID, Headers: maps.Clone(m.Headers), body: content}
+	c := NewMessage(content)
+	c.ID, c.Headers = m.ID, maps.Clone(m.Headers)
+	return c
 }
 
 // Clone returns a copy of the message with a new id, to be sent as one of its
@@ -75,36 +83,37 @@ func (m *Message) Clone() (*Message, error) {
 // Keep returns a copy that outlives the acknowledgement of the message and is
 // not touched by it. ErrAcknowledged when it is too late.
 func (m *Message) Keep() (*Message, error) {
-	content, err := m.Content()
+	own, err := m.body()
 	if err != nil {
 		return nil, err
 	}
-	k := &Message{
-		ID: m.ID, From: m.From, To: m.To, Time: m.Time,
-		Broadcast: m.Broadcast, Redelivered: m.Redelivered,
-		Headers: maps.Clone(m.Headers), body: m.body, ser: m.ser,
-	}
-	if m.ser != nil {
-		k.content = append([]byte{}, content...)
-		for _, f := range m.extra {
-			k.extra = append(k.extra, serializer.Field{Key: f.Key, Value: append([]byte(nil), f.Value...)})
+	if own.ser != nil {
+		own.content = append([]byte{}, own.content...)
+		extra := own.extra
+		own.extra = nil
+		for _, f := range extra {
+			own.extra = append(own.extra, serializer.Field{Key: f.Key, Value: append([]byte(nil), f.Value...)})
 		}
 	}
-	return k, nil
+	return &Message{
+		ID: m.ID, From: m.From, To: m.To, Time: m.Time,
+		Broadcast: m.Broadcast, Redelivered: m.Redelivered,
+		Headers: maps.Clone(m.Headers), own: &own,
+	}, nil
 }
 
 // Decode decodes the content into v, a pointer. What it stores is a copy; a
 // []byte that has room is reused. ErrAcknowledged after the message was
 // acknowledged.
 func (m *Message) Decode(v any) error {
-	content, err := m.Content()
+	content, ser, err := m.encoded()
 	if err != nil {
 		return err
 	}
-	if m.ser == nil {
+	if ser == nil {
 		return errors.New("the message was built here and not received: its content is not encoded yet")
 	}
-	if err := m.ser.DecodeContent(content, v); err != nil {
+	if err := ser.DecodeContent(content, v); err != nil {
 		return fmt.Errorf("content of message %s from %q does not decode into %T: %w", m.ID, m.From, v, err)
 	}
 	return nil
@@ -115,27 +124,48 @@ func (m *Message) Decode(v any) error {
 // changed, and not be read after the message was acknowledged; asking for it
 // then is ErrAcknowledged.
 func (m *Message) Content() ([]byte, error) {
-	if m.client == nil {
-		return m.content, nil
+	content, _, err := m.encoded()
+	return content, err
+}
+
+// encoded finds the content, unless it is gone, and who encoded it: nobody yet
+// when the message was built here.
+func (m *Message) encoded() ([]byte, serializer.Serializer, error) {
+	switch {
+	case m.batch != nil:
+		content, err := m.batch.content(m)
+		return content, m.batch.client.store.ser, err
+	case m.own != nil:
+		return m.own.content, m.own.ser, nil
 	}
-	m.client.in.mu.Lock()
-	defer m.client.in.mu.Unlock()
-	if m.state == acknowledged || m.state == returned {
-		return nil, m.stateError()
+	return nil, nil, nil
+}
+
+// body gives all that the message says.
+func (m *Message) body() (body, error) {
+	if m.own != nil {
+		return *m.own, nil
 	}
-	return m.content, nil
+	content, ser, err := m.encoded()
+	if err != nil || ser == nil {
+		return body{}, err
+	}
+	return body{ser: ser, content: content, extra: m.batch.extra(m)}, nil
 }
 
 // IsTerminate says whether the message asks its receiver to terminate: its
 // content is an object whose "terminate" is true as Perl sees it. A client
 // acts on such messages itself and hands none out.
 func (m *Message) IsTerminate() bool {
-	if m.ser == nil {
-		body, ok := m.body.(map[string]any)
-		return ok && truthy(body["terminate"])
+	from, err := m.body()
+	if err != nil {
+		return false
 	}
-	content, err := m.Content()
-	return err == nil && isTerminate(m.ser, content)
+	if from.ser == nil {
+		object, ok := from.value.(map[string]any)
+		return ok && truthy(object["terminate"])
+	}
+	return isTerminate(from.ser, from.content)
 }
 
 // String names the message for a log.

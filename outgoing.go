@@ -4,125 +4,110 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
-	"time"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 	"github.com/ipcmgr/ipcmgr/serializer"
 )
 
-// outgoing is the encoded form of what one call sends.
+// outgoing is the encoded form of what one call sends to one peer.
 type outgoing struct {
-	now     int64  // when the call began, in microseconds: a batch reads the clock once
+	env     serializer.Envelope // of the message being packed
+	to      []byte
+	ids     []byte // of all messages, stamped at once
 	content []byte // of the message being packed
 	data    []byte // frames, one after the other
-	ids     []byte
-	ends    []mark
+	ends    []int  // where they end
+	silent  []int  // which of them do not count: they ask to terminate
 	frames  []protocol.Frame
-	env     serializer.Envelope
-}
-
-// mark is where a frame and its id end, and how many frames up to it count in
-// the statistics: one that asks to terminate does not.
-type mark struct {
-	data, id int
-	counted  int64
 }
 
 var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
 
-func getOutgoing() *outgoing {
-	o := outgoings.Get().(*outgoing)
-	o.now = time.Now().UnixMicro()
-	return o
-}
+func getOutgoing() *outgoing { return outgoings.Get().(*outgoing) }
 
 // put gives the buffers back, unless a large message has made them large.
 func (o *outgoing) put() {
 	if cap(o.data)+cap(o.content) > 1<<20 || cap(o.frames) > 1<<12 {
 		return
 	}
-	clear(o.frames)
-	*o = outgoing{
-		content: o.content[:0], data: o.data[:0], ids: o.ids[:0], ends: o.ends[:0], frames: o.frames[:0],
-		env: serializer.Envelope{From: o.env.From[:0], To: o.env.To[:0]},
-	}
+	clear(o.env.Headers)
+	o.env.Broadcast, o.env.Content, o.env.Extra = false, nil, nil
+	o.ids, o.data, o.ends, o.silent, o.frames = o.ids[:0], o.data[:0], o.ends[:0], o.silent[:0], o.frames[:0]
 	outgoings.Put(o)
+}
+
+// address says to whom the n messages go that are packed next.
+func (c *client) address(o *outgoing, to string, n int) (err error) {
+	o.to = append(o.to[:0], to...)
+	o.env.From, o.env.To = c.from, o.to
+	o.env.Micros, o.env.Ord, o.ids, err = c.stamps.stamp(to, n, o.ids)
+	return err
 }
 
 // seal returns the frames; only now do their bytes no longer move.
 func (o *outgoing) seal() []protocol.Frame {
-	var from mark
-	for _, to := range o.ends {
-		o.frames = append(o.frames, protocol.Frame{ID: o.ids[from.id:to.id], Data: o.data[from.data:to.data]})
-		from = to
+	from := 0
+	for n, end := range o.ends {
+		o.frames[n].Data = o.data[from:end]
+		from = end
 	}
 	return o.frames
 }
 
 // counted says how many of the frames n to end count in the statistics.
 func (o *outgoing) counted(n, end int) int64 {
-	upTo := func(n int) int64 {
-		if n == 0 {
-			return 0
+	count := end - n
+	for _, silent := range o.silent {
+		if silent >= n && silent < end {
+			count--
 		}
-		return o.ends[n-1].counted
 	}
-	return upTo(end) - upTo(n)
+	return int64(count)
 }
 
 // pack encodes one more message.
-func (c *client) pack(o *outgoing, to string, content any, broadcast bool) error {
-	ser := c.store.ser
-	o.env = serializer.Envelope{From: o.env.From[:0], To: o.env.To[:0], Broadcast: broadcast, Headers: o.env.Headers[:0]}
-	idStart := len(o.ids)
-	var err error
-	m, built := content.(*Message)
-	switch {
-	case !built:
-		o.content, err = ser.AppendContent(o.content[:0], content)
-		o.env.Content = o.content
-	case m == nil:
-		return errNilMessage
-	default:
+func (c *client) pack(o *outgoing, content any) (err error) {
+	ser, n := c.store.ser, len(o.ends)
+	env := &o.env
+	env.ID = o.ids[n*idLen : (n+1)*idLen]
+	env.Headers, env.Extra = env.Headers[:0], nil
+	if m, built := content.(*Message); built {
 		err = c.packMessage(o, m)
+	} else {
+		o.content, err = ser.AppendContent(o.content[:0], content)
+		env.Content = o.content
 	}
 	if err != nil {
 		return fmt.Errorf("content is not sent: %w", err)
 	}
-	if size := len(o.env.Content); size > c.store.max {
+	if size := len(env.Content); size > c.store.max {
 		return fmt.Errorf("%w: its content has %d bytes encoded with %s, at most %d are allowed (Config.MaxMessage)", ErrTooLarge, size, ser.Name(), c.store.max)
 	}
-	if built && m.ID != "" {
-		o.ids = append(o.ids, m.ID...)
-	}
-	o.env.Micros, o.env.Ord = c.stamps.next(o.now)
-	if len(o.ids) == idStart {
-		var text [idLen]byte
-		putID(&text, o.env.Micros/1000)
-		o.ids = append(o.ids, text[:]...)
-	}
-	o.env.ID = o.ids[idStart:]
-	o.env.From = append(o.env.From, c.id...)
-	o.env.To = append(o.env.To, to...)
-	if o.data, err = ser.AppendEnvelope(o.data, &o.env); err != nil {
+	if o.data, err = ser.AppendEnvelope(o.data, env); err != nil {
 		return err
 	}
-	counted := o.counted(0, len(o.ends))
-	if !isTerminate(ser, o.env.Content) {
-		counted++
+	if isTerminate(ser, env.Content) {
+		o.silent = append(o.silent, n)
 	}
-	o.ends = append(o.ends, mark{len(o.data), len(o.ids), counted})
+	o.frames = append(o.frames, protocol.Frame{ID: env.ID})
+	o.ends = append(o.ends, len(o.data))
+	env.Ord++
 	return nil
 }
 
 // packMessage takes over what a *Message has beside its content. The content
 // of one received in the same form is sent on as it is.
 func (c *client) packMessage(o *outgoing, m *Message) error {
+	if m == nil {
+		return errNilMessage
+	}
 	if m.ID != "" {
 		if err := checkMessageID(m.ID); err != nil {
 			return err
 		}
+		o.env.ID = []byte(m.ID)
 	}
 	size := 0
 	for k, v := range m.Headers {
@@ -132,50 +117,26 @@ func (c *client) packMessage(o *outgoing, m *Message) error {
 	if size > MaxHeaders {
 		return fmt.Errorf("%w: its headers have %d bytes, at most %d are allowed", ErrTooLarge, size, MaxHeaders)
 	}
-	slices.SortFunc(o.env.Headers, func(a, b serializer.Pair) int {
-		if a.Key < b.Key {
-			return -1
-		}
-		return 1
-	})
-	content, err := m.Content()
+	slices.SortFunc(o.env.Headers, func(a, b serializer.Pair) int { return strings.Compare(a.Key, b.Key) })
+	from, err := m.body()
 	if err != nil {
 		return err
 	}
+	ser := c.store.ser
+	o.env.Content, o.env.Extra = from.content, from.extra
 	switch {
-	case m.ser == nil:
-		o.content, err = c.store.ser.AppendContent(o.content[:0], m.body)
-		content = o.content
-	case m.ser.Name() != c.store.ser.Name():
+	case from.ser == nil:
+		o.content, err = ser.AppendContent(o.content[:0], from.value)
+	case from.ser.Name() != ser.Name():
 		var v any
-		if err = m.ser.DecodeContent(content, &v); err == nil {
-			o.content, err = c.store.ser.AppendContent(o.content[:0], v)
-			content = o.content
+		if err = from.ser.DecodeContent(from.content, &v); err == nil {
+			o.content, err = ser.AppendContent(o.content[:0], v)
 		}
 	default:
-		o.env.Extra = m.extra
+		return nil
 	}
-	o.env.Content = content
+	o.env.Content, o.env.Extra = o.content, nil
 	return err
 }
 
 var errNilMessage = errors.New("the *Message is nil")
-
-// stamps gives each message of a client a time that no earlier one has, in the
-// resolution in which it is written, whatever the clock does: Perl sorts by it.
-type stamps struct {
-	mu     sync.Mutex
-	micros int64
-	ord    uint64
-}
-
-func (s *stamps) next(now int64) (micros int64, ord uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now > s.micros {
-		s.micros, s.ord = now, 0
-	} else {
-		s.ord++
-	}
-	return s.micros, s.ord
-}

@@ -7,20 +7,16 @@ import (
 )
 
 func (c *client) Receive(ctx context.Context) (*Message, error) {
-	c.in.acknowledgeReceived(c.opts.manual)
-	m, err := c.nextMessage(ctx, always)
-	if err != nil {
-		return nil, c.errorTo("receive", "", err)
-	}
-	c.in.noteReceived(m)
-	return m, nil
+	m, err := c.nextMessage(ctx, always, c.implicit(&c.in.received))
+	return m, c.errorTo("receive", "", err)
 }
 
 func (c *client) Poll(ctx context.Context, max int) ([]*Message, error) {
-	c.in.acknowledgeReceived(c.opts.manual)
+	h := c.implicit(&c.in.received)
+	c.in.acknowledge(h)
 	var ms []*Message
 	for len(ms) < max {
-		m, err := c.nextMessage(ctx, never)
+		m, err := c.nextMessage(ctx, never, nil)
 		if err != nil && len(ms) == 0 {
 			return nil, c.errorTo("poll", "", err)
 		}
@@ -30,41 +26,46 @@ func (c *client) Poll(ctx context.Context, max int) ([]*Message, error) {
 		if m == nil { // none is ready, or the next call gives the error again
 			break
 		}
-		c.in.noteReceived(m)
 		ms = append(ms, m)
 	}
+	c.in.take(h, ms)
 	return ms, nil
 }
 
 func (c *client) Messages(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
+		h := c.implicit(new(hand))
 		for {
-			m, err := c.nextMessage(ctx, untilTerminated)
-			if errors.Is(err, ErrTerminated) {
-				return
-			}
+			m, err := c.nextMessage(ctx, untilTerminated, h)
 			if err != nil {
-				yield(nil, c.errorTo("receive", "", err))
+				if !errors.Is(err, ErrTerminated) {
+					yield(nil, c.errorTo("receive", "", err))
+				}
 				return
 			}
 			if !yield(m, nil) {
 				return
-			}
-			if !c.opts.manual {
-				c.in.acknowledge(m)
 			}
 		}
 	}
 }
 
 func (c *client) Next(ctx context.Context) (*Message, error) {
-	m, err := c.nextMessage(ctx, always)
+	m, err := c.nextMessage(ctx, always, nil)
 	return m, c.errorTo("receive", "", err)
 }
 
 func (c *client) TryNext(ctx context.Context) (*Message, error) {
-	m, err := c.nextMessage(ctx, never)
+	m, err := c.nextMessage(ctx, never, nil)
 	return m, c.errorTo("receive", "", err)
+}
+
+// implicit is h, unless all acknowledging is left to Message.Ack.
+func (c *client) implicit(h *hand) *hand {
+	if c.opts.manual {
+		return nil
+	}
+	return h
 }
 
 // patience says how long a call waits for a message.
@@ -76,18 +77,17 @@ const (
 	always                          // Receive
 )
 
-// nextMessage hands out one message. For a call that does not wait, nil means
-// that none is ready, or that another goroutine waits for the next one.
-func (c *client) nextMessage(ctx context.Context, p patience) (*Message, error) {
+// nextMessage acknowledges what is in h, and hands out one message. For a call
+// that does not wait, nil means that none is ready, or that another goroutine
+// waits for the next one.
+func (c *client) nextMessage(ctx context.Context, p patience, h *hand) (*Message, error) {
 	for {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if err := c.over(ctx); err != nil {
+			c.in.acknowledge(h)
+			return nil, err
 		}
-		if c.closing.Err() != nil {
-			return nil, ErrClosed
-		}
-		if m := c.in.pop(); m != nil {
-			if m.ser == nil {
+		if m := c.in.next(h); m != nil {
+			if m.terminate {
 				c.in.wake.wake(errWoken) // for the other loops
 				return nil, ErrTerminated
 			}
@@ -105,6 +105,17 @@ func (c *client) nextMessage(ctx context.Context, p patience) (*Message, error) 
 	}
 }
 
+// over says why a call is not to begin, if it is not.
+func (c *client) over(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if c.closing.Err() != nil {
+		return ErrClosed
+	}
+	return nil
+}
+
 // refill fetches, unless another goroutine did while it waited for its turn.
 // It says whether it is worth looking for a message again.
 func (c *client) refill(ctx context.Context, p patience) (bool, error) {
@@ -119,7 +130,7 @@ func (c *client) refill(ctx context.Context, p patience) (bool, error) {
 			c.tellCorrupt(e)
 		}
 	}()
-	if c.in.ready() {
+	if c.in.any() {
 		return true, nil
 	}
 	if err := c.flush(ctx); err != nil {
@@ -131,19 +142,17 @@ func (c *client) refill(ctx context.Context, p patience) (bool, error) {
 		if c.closing.Err() != nil { // left before it could wake this context
 			return false, ErrClosed
 		}
-		if c.in.ready() || !c.in.waits(p) {
+		if c.in.any() || !c.in.waits(p) {
 			return true, nil
 		}
 	}
-	n, err := c.mb.Fetch(fetchCtx, c.in.ds, wait)
+	var n int
+	var err error
+	n, strange, err = c.fetch(fetchCtx, wait)
 	if errors.Is(err, errWoken) {
 		return true, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	strange = c.take(ctx, c.in.ds[:n])
-	return wait || n > 0, nil
+	return err == nil && (wait || n > 0), err
 }
 
 // takeTurn makes this goroutine the one that fetches. Another one may be at it

@@ -9,38 +9,34 @@ import (
 )
 
 func (c *client) Send(ctx context.Context, to string, content any) error {
-	return c.sendOne(ctx, to, content, true)
+	_, err := c.send(ctx, to, true, content)
+	return err
 }
 
 func (c *client) TrySend(ctx context.Context, to string, content any) error {
-	return c.sendOne(ctx, to, content, false)
-}
-
-func (c *client) sendOne(ctx context.Context, to string, content any, wait bool) error {
-	if err := protocol.CheckID(to); err != nil {
-		return c.errorTo("send", "", err)
-	}
-	o := getOutgoing()
-	defer o.put()
-	if err := c.pack(o, to, content, false); err != nil {
-		return c.errorTo("send", to, err)
-	}
-	_, err := c.deliver(ctx, to, o, wait)
-	return c.errorTo("send", to, err)
+	_, err := c.send(ctx, to, false, content)
+	return err
 }
 
 func (c *client) SendBatch(ctx context.Context, to string, contents ...any) (int, error) {
-	if err := protocol.CheckID(to); err != nil {
-		return 0, c.errorTo("send", "", err)
-	}
+	return c.send(ctx, to, true, contents...)
+}
+
+func (c *client) send(ctx context.Context, to string, wait bool, contents ...any) (int, error) {
 	o := getOutgoing()
 	defer o.put()
+	if err := c.address(o, to, len(contents)); err != nil {
+		return 0, c.errorTo("send", "", err)
+	}
 	for n, content := range contents {
-		if err := c.pack(o, to, content, false); err != nil {
-			return 0, c.errorTo("send", to, fmt.Errorf("message %d of the batch: %w", n, err))
+		if err := c.pack(o, content); err != nil {
+			if len(contents) > 1 {
+				err = fmt.Errorf("message %d of the batch: %w", n, err)
+			}
+			return 0, c.errorTo("send", to, err)
 		}
 	}
-	n, err := c.deliver(ctx, to, o, true)
+	n, err := c.deliver(ctx, to, o, wait)
 	return n, c.errorTo("send", to, err)
 }
 
@@ -54,18 +50,15 @@ func (c *client) deliver(ctx context.Context, to string, o *outgoing, wait bool)
 	}
 	c.counting.RLock()
 	defer c.counting.RUnlock()
-	if c.closing.Err() != nil {
-		return 0, ErrClosed
-	}
-	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
+	if err := c.over(ctx); err != nil {
+		return 0, err
 	}
 	n, err := c.mb.Deliver(ctx, to, frames, false)
-	c.counts.count(sent, to, o.counted(0, n))
+	c.counts.sent(to, o.counted(0, n))
 	if wait && errors.Is(err, ErrFull) {
 		var more int
 		more, err = c.deliverWaiting(ctx, to, frames[n:])
-		c.counts.count(sent, to, o.counted(n, n+more))
+		c.counts.sent(to, o.counted(n, n+more))
 		n += more
 	}
 	if errors.Is(err, ErrUnsure) {

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Ack acknowledges the message: it is on record when it returns, and is never
 // handed out again. Messages may be acknowledged in any order.
 // ErrAcknowledged when it was acknowledged or rejected before.
 func (m *Message) Ack(ctx context.Context) error {
-	return m.settleWith("acknowledge", func() error { return m.client.acknowledgeNow(ctx, m) })
+	return m.settleWith("acknowledge", func() error { return m.batch.client.record(ctx, m.run()) })
 }
 
 // Reject sets the message aside, with the reason, where a person finds it: a
@@ -21,12 +22,12 @@ func (m *Message) Reject(ctx context.Context, reason error) error {
 		reason = errors.New("no reason given")
 	}
 	return m.settleWith("reject", func() error {
-		c := m.client
-		if err := c.mb.Reject(ctx, m.delivery, reason); err != nil {
+		c := m.batch.client
+		if err := c.mb.Reject(ctx, m.batch.deliveries[m.slot], reason); err != nil {
 			return err
 		}
 		c.in.mu.Lock()
-		m.forget()
+		c.in.forget(m.run())
 		c.in.mu.Unlock()
 		c.counts.count(rejected, m.From, 1)
 		return nil
@@ -40,10 +41,10 @@ func (m *Message) Reject(ctx context.Context, reason error) error {
 // What is handed out then is another *Message. This one is of no use any more:
 // whoever still has it must not settle the other's.
 func (m *Message) Requeue() error {
-	if m.client == nil {
+	if m.batch == nil {
 		return errNotReceived("requeue")
 	}
-	return m.client.requeue(func(in *inbox) error {
+	return m.batch.client.requeue(func(in *inbox) error {
 		if m.state != handed {
 			return m.stateError()
 		}
@@ -54,8 +55,10 @@ func (m *Message) Requeue() error {
 
 func (c *client) RequeueAll() error {
 	return c.requeue(func(in *inbox) error {
-		for in.out.prev != &in.out {
-			in.putBack(in.out.prev)
+		for _, m := range slices.Backward(slices.Clone(in.out)) {
+			if m.state == handed {
+				in.putBack(m)
+			}
 		}
 		return nil
 	})
@@ -77,35 +80,34 @@ func (c *client) requeue(put func(*inbox) error) error {
 
 // putBack makes a message that was handed out the next one. in.mu is held.
 func (in *inbox) putBack(m *Message) {
-	in.unlink(m)
 	again := *m
 	again.state, again.Redelivered = ready, true
 	in.back = append(in.back, &again)
-	m.state = returned
-	m.forget()
+	in.takeBack(m, returned)
 }
 
 // settleWith runs what settles a message that was handed out. A client does
 // not leave in the middle of it: what is on record is counted.
 func (m *Message) settleWith(op string, do func() error) error {
-	c := m.client
-	if c == nil {
+	if m.batch == nil {
 		return errNotReceived(op)
 	}
+	c := m.batch.client
 	c.counting.RLock()
 	defer c.counting.RUnlock()
-	err := m.claim()
+	err := c.claim(m)
 	if err == nil {
-		if err = do(); err != nil {
-			m.unclaim()
+		if err = do(); err != nil { // the protocol could not do it
+			c.in.mu.Lock()
+			c.in.handOut(m)
+			c.in.mu.Unlock()
 		}
 	}
 	return c.errorTo(op, "", err)
 }
 
-// claim takes the message out of those handed out.
-func (m *Message) claim() error {
-	c := m.client
+// claim takes a message out of those handed out.
+func (c *client) claim(m *Message) error {
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
 	if c.closing.Err() != nil {
@@ -114,19 +116,8 @@ func (m *Message) claim() error {
 	if m.state != handed {
 		return m.stateError()
 	}
-	c.in.unlink(m)
-	m.state = acknowledged
+	c.in.takeBack(m, acknowledged)
 	return nil
-}
-
-// unclaim undoes claim: the protocol could not do it.
-func (m *Message) unclaim() {
-	in := &m.client.in
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	m.state = handed
-	m.prev, m.next = in.out.prev, &in.out
-	m.prev.next, m.next.prev = m, m
 }
 
 func (m *Message) stateError() error {

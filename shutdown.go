@@ -127,7 +127,8 @@ func (s *Store) tell(ctx context.Context, only ...string) (*broadcast, error) {
 	if err != nil {
 		return &broadcast{}, err
 	}
-	sender := &client{store: s, mb: mb, id: protocol.Guard, closing: context.Background()}
+	sender := newClient(s, protocol.Guard)
+	sender.mb = mb
 	return sender.broadcast(ctx, to, terminateContent), nil
 }
 

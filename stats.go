@@ -109,6 +109,10 @@ func asCount(v any) (int64, bool) {
 type ledger struct {
 	mu sync.Mutex
 	s  Stats
+	// Most messages are sent to whom the last was sent to, and a map costs more
+	// than they do: how many of them s does not have yet.
+	to   string
+	more int64
 }
 
 func (l *ledger) count(pick func(*Stats) *map[string]int64, id string, n int64) {
@@ -120,24 +124,56 @@ func (l *ledger) count(pick func(*Stats) *map[string]int64, id string, n int64) 
 	l.mu.Unlock()
 }
 
+func (l *ledger) sent(to string, n int64) {
+	l.mu.Lock()
+	if to != l.to {
+		l.carry()
+		l.to = to
+	}
+	l.more += n
+	l.mu.Unlock()
+}
+
+// carry makes s complete. mu is held.
+func (l *ledger) carry() {
+	if l.more != 0 {
+		inc(&l.s.Sent, countedAs(l.to), l.more)
+		l.more = 0
+	}
+}
+
 // read counts what was acknowledged, all at once.
-func (l *ledger) read(ms []*Message) {
+func (l *ledger) read(runs []run) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, m := range ms {
-		if m.ser != nil { // nil: a request to terminate
-			inc(&l.s.Read, countedAs(m.From), 1)
+	from, n := "", int64(0)
+	for _, r := range runs {
+		messages := r.batch.messages[r.from:r.to]
+		for i := range messages {
+			m := &messages[i]
+			if m.terminate {
+				continue
+			}
+			if m.From != from && n > 0 {
+				inc(&l.s.Read, countedAs(from), n)
+				n = 0
+			}
+			from = m.From
+			n++
 		}
+	}
+	if n > 0 {
+		inc(&l.s.Read, countedAs(from), n)
 	}
 }
 
 func (l *ledger) snapshot() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.carry()
 	return l.s.clone()
 }
 
-func sent(s *Stats) *map[string]int64     { return &s.Sent }
 func rejected(s *Stats) *map[string]int64 { return &s.Rejected }
 func corrupt(s *Stats) *map[string]int64  { return &s.Corrupt }
 func dropped(s *Stats) *map[string]int64  { return &s.Dropped }

@@ -12,10 +12,10 @@ var terminateContent = map[string]any{"terminate": true}
 
 var terminateKey = []byte("terminate")
 
-// isTerminate looks for the word before it decodes: nearly all content has it
+// isTerminate looks for the word before it decodes: nearly all objects have it
 // nowhere, and the search runs at the speed of memory.
 func isTerminate(s serializer.Serializer, content []byte) bool {
-	if !bytes.Contains(content, terminateKey) {
+	if !s.IsObject(content) || !bytes.Contains(content, terminateKey) {
 		return false
 	}
 	var object map[string]any

@@ -58,6 +58,9 @@ type Serializer interface {
 	// an any, as encoding/json has it. An error that does not match ErrCorrupt
 	// says that the value is sound but does not fit v.
 	DecodeContent(data []byte, v any) error
+	// IsObject says whether content, which AppendContent made or ParseEnvelope
+	// found, is what encoding/json would write as an object.
+	IsObject(content []byte) bool
 	// AppendEnvelope appends a message. e.Content and the values of e.Extra
 	// are what AppendContent made, or what ParseEnvelope of the same
 	// serializer found; they are not checked again.

@@ -2,7 +2,6 @@ package json
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,9 +18,11 @@ func (Serializer) AppendContent(dst []byte, v any) ([]byte, error) {
 	case nil:
 		return dst, serializer.ErrNil
 	case []byte:
-		dst = append(dst, '"')
-		dst = base64.StdEncoding.AppendEncode(dst, v)
-		return append(dst, '"'), nil
+		return appendBytes(dst, v), nil
+	case *[]byte: // saves who sends bytes the allocation of an interface
+		if v != nil && *v != nil {
+			return appendBytes(dst, *v), nil
+		}
 	case string:
 		out, err := strictjson.AppendString(dst, v)
 		return whole(dst, out, err)
@@ -46,6 +47,10 @@ func (Serializer) AppendContent(dst []byte, v any) ([]byte, error) {
 		return appendForeign(dst, v)
 	}
 	return appendGeneral(dst, v)
+}
+
+func appendBytes(dst, v []byte) []byte {
+	return append(appendBase64(append(dst, '"'), v), '"')
 }
 
 // whole returns what was made, or dst as it was with the error.

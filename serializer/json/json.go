@@ -32,3 +32,6 @@ func init() { serializer.Register(Serializer{}) }
 
 // Name returns "json".
 func (Serializer) Name() string { return Name }
+
+// IsObject implements serializer.Serializer.
+func (Serializer) IsObject(content []byte) bool { return content[0] == '{' }

@@ -11,6 +11,15 @@ import (
 
 // DecodeContent implements serializer.Serializer.
 func (Serializer) DecodeContent(data []byte, v any) error {
+	if v, ok := v.(*[]byte); ok && v != nil {
+		if k, n, next := head(data, 0); k == bin && n == uint64(len(data)-next) {
+			if *v == nil {
+				*v = make([]byte, 0, n)
+			}
+			*v = append((*v)[:0], data[next:]...)
+			return nil
+		}
+	}
 	end, err := scan(data, 0, 0)
 	switch {
 	case err != nil:
@@ -22,14 +31,6 @@ func (Serializer) DecodeContent(data []byte, v any) error {
 	}
 	r := reader{d: data}
 	switch v := v.(type) {
-	case *[]byte:
-		if k, n, next := head(data, 0); v != nil && k == bin {
-			*v = append((*v)[:0], data[next:next+int(n)]...)
-			if *v == nil {
-				*v = []byte{}
-			}
-			return nil
-		}
 	case *string:
 		if k, n, next := head(data, 0); v != nil && k == str {
 			*v = string(data[next : next+int(n)])

@@ -25,6 +25,10 @@ func (Serializer) AppendContent(dst []byte, v any) ([]byte, error) {
 		return dst, serializer.ErrNil
 	case []byte:
 		return appendBin(dst, v), nil
+	case *[]byte: // saves who sends bytes the allocation of an interface
+		if v != nil && *v != nil {
+			return appendBin(dst, *v), nil
+		}
 	case string:
 		if !utf8.ValidString(v) {
 			return dst, fmt.Errorf("msgpack: %w", errText)

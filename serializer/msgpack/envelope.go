@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/ipcmgr/ipcmgr/serializer"
+	"github.com/ipcmgr/ipcmgr/serializer/internal/strictjson"
 )
 
 const (
@@ -26,10 +28,11 @@ func (Serializer) AppendEnvelope(dst []byte, e *serializer.Envelope) ([]byte, er
 		return dst, serializer.ErrNil
 	case nobody(e.From):
 		return dst, errNobody
-	case !utf8.Valid(e.From) || !utf8.Valid(e.To) || !utf8.Valid(e.ID):
+	case !strictjson.IsText(e.From) || !strictjson.IsText(e.To) || !strictjson.IsText(e.ID):
 		return dst, errNotText
 	}
-	b := append(dst, elements)
+	b := slices.Grow(dst, len(e.From)+len(e.To)+len(e.ID)+len(e.Content)+40)
+	b = append(b, elements)
 	b = appendStr(b, e.From)
 	b = appendStr(b, e.To)
 	b = appendStr(b, e.ID)
@@ -39,10 +42,10 @@ func (Serializer) AppendEnvelope(dst []byte, e *serializer.Envelope) ([]byte, er
 	if e.Broadcast {
 		flags = broadcast
 	}
-	b = append(b, flags)
 	if len(e.Headers)+len(e.Extra) == 0 {
-		return append(append(b, nilCode, nilCode), e.Content...), nil
+		return append(append(b, flags, nilCode, nilCode), e.Content...), nil
 	}
+	b = append(b, flags)
 	b, err := appendHeaders(b, e.Headers)
 	if err == nil {
 		b, err = appendExtra(b, e.Extra)
@@ -140,11 +143,11 @@ func (Serializer) ParseEnvelope(data []byte, e *serializer.Envelope) (err error)
 		return corrupt(i, "the time is not an int64")
 	}
 	e.Micros, i = int64(n), next
-	if k, e.Ord, next = head(data, i); k != positive {
+	if k, e.Ord, next = smallHead(data, i); k != positive {
 		return corrupt(i, "ord is not a count")
 	}
 	i = next
-	if k, n, next = head(data, i); k != positive || n > broadcast {
+	if k, n, next = smallHead(data, i); k != positive || n > broadcast {
 		return corrupt(i, "unknown flags")
 	}
 	e.Broadcast, i = n == broadcast, next

@@ -39,3 +39,8 @@ func init() { serializer.Register(Serializer{}) }
 
 // Name returns "msgpack".
 func (Serializer) Name() string { return Name }
+
+// IsObject implements serializer.Serializer.
+func (Serializer) IsObject(content []byte) bool {
+	return content[0]&0xf0 == 0x80 || content[0] == 0xde || content[0] == 0xdf
+}

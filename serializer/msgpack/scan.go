@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"unicode/utf8"
 
 	"github.com/ipcmgr/ipcmgr/serializer"
+	"github.com/ipcmgr/ipcmgr/serializer/internal/strictjson"
 )
 
 // kind is what an element is, whatever the width it was written in.
@@ -79,6 +79,14 @@ func head(d []byte, i int) (k kind, n uint64, next int) {
 	return f.kind, n, i
 }
 
+// smallHead is head, and quick where one byte says all.
+func smallHead(d []byte, i int) (k kind, n uint64, next int) {
+	if i < len(d) && d[i] < 0x80 {
+		return positive, uint64(d[i]), i + 1
+	}
+	return head(d, i)
+}
+
 type form struct {
 	kind  kind
 	width uint8 // of the number behind the code, in bytes
@@ -147,15 +155,24 @@ func scan(d []byte, i, depth int) (end int, err error) {
 
 // scanStr checks a str and returns a view of it.
 func scanStr(d []byte, i int) (s []byte, end int, err error) {
-	k, n, next := head(d, i)
+	var n uint64
+	var next int
 	switch {
-	case k != str:
-		return nil, i, corrupt(i, "not text where text must be")
-	case n > uint64(len(d)-next):
+	case i < len(d) && d[i]&0xe0 == 0xa0: // nearly all text is that short
+		n, next = uint64(d[i]&0x1f), i+1
+	case i+1 < len(d) && d[i] == 0xd9:
+		n, next = uint64(d[i+1]), i+2
+	default:
+		var k kind
+		if k, n, next = head(d, i); k != str {
+			return nil, i, corrupt(i, "not text where text must be")
+		}
+	}
+	if n > uint64(len(d)-next) {
 		return nil, i, corrupt(i, "text longer than what is there")
 	}
 	end = next + int(n)
-	if s = d[next:end]; !utf8.Valid(s) {
+	if s = d[next:end]; !strictjson.IsText(s) {
 		return nil, i, corrupt(i, "text that is not UTF-8")
 	}
 	return s, end, nil

@@ -106,6 +106,23 @@ func ASCII(d []byte) int {
 	return i
 }
 
+// IsText says whether s is valid UTF-8. It is quick about ASCII.
+func IsText(s []byte) bool {
+	if len(s) < 8 {
+		for _, c := range s {
+			if c >= utf8.RuneSelf {
+				return utf8.Valid(s)
+			}
+		}
+		return true
+	}
+	all := binary.LittleEndian.Uint64(s[len(s)-8:])
+	for rest := s; len(rest) >= 8; rest = rest[8:] {
+		all |= binary.LittleEndian.Uint64(rest)
+	}
+	return all&highs == 0 || utf8.Valid(s)
+}
+
 // AppendUnescaped appends the text of a string that String has accepted, given
 // without its quotes.
 func AppendUnescaped(dst, raw []byte) []byte {
