@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ipcmgr/ipcmgr/internal/race"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -13,6 +14,7 @@ import (
 func (c *client) fetch(ctx context.Context, wait bool) (n int, strange []*CorruptError, err error) {
 	b := c.in.room(c)
 	n, err = c.mb.Fetch(ctx, b.deliveries[b.used:], wait)
+	race.Acquire()
 	if err != nil {
 		return 0, nil, err
 	}

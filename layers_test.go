@@ -71,7 +71,7 @@ func allowed(pkg, used string) bool {
 	case "serializer":
 		return to == "room" || used == "serializer" || strings.HasPrefix(used, "serializer/internal/")
 	case "root":
-		return to == "contract" || used == "internal/process"
+		return to == "contract" || used == "internal/process" || used == "internal/race"
 	case "proc":
 		return to == "root" || to == "room"
 	case "service":

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ipcmgr/ipcmgr/internal/race"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -53,6 +54,7 @@ func (c *client) deliver(ctx context.Context, to string, o *outgoing, wait bool)
 	if err := c.over(ctx); err != nil {
 		return 0, err
 	}
+	race.Release()
 	n, err := c.mb.Deliver(ctx, to, frames, false)
 	c.counts.sent(to, o.counted(0, n))
 	if wait && errors.Is(err, ErrFull) {

@@ -21,6 +21,9 @@ func TestMain(m *testing.M) { ipctest.Main(m) }
 var (
 	echo = ipctest.Register("echo", func(ctx context.Context, c ipcmgr.Client) error {
 		return ipcmgr.Handle(ctx, c, func(ctx context.Context, m *ipcmgr.Message, v any) error {
+			if m.Redelivered { // it was answered before the crash
+				return nil
+			}
 			return c.Send(ctx, m.From, fmt.Sprint(c.ID(), " ", v))
 		})
 	})

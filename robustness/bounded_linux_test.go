@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipcmgr/ipcmgr"
-	"github.com/ipcmgr/ipcmgr/internal/trial"
 )
 
 func init() {
@@ -51,7 +50,7 @@ func instances() (n int) {
 // turn, the client says so, and all works.
 func TestInotifyInstancesRunOut(t *testing.T) {
 	over(t, inDirectories, ipcmgr.Config{}, func(w *world) {
-		base := trial.Place(w, w.protocol())
+		base := openPlace(w, w.protocol())
 		if unix.Geteuid() == 0 {
 			require.NoError(w, os.Chown(base, unwatchedUser, unwatchedUser))
 		}

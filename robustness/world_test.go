@@ -54,7 +54,7 @@ func over(t *testing.T, protocols []string, c ipcmgr.Config, f func(w *world)) {
 func newWorld(t testing.TB, c ipcmgr.Config) *world {
 	ctx, cancel := context.WithTimeout(context.Background(), stuck)
 	t.Cleanup(cancel)
-	w := &world{TB: t, ctx: ctx, base: trial.Place(t, c.Protocol[0])}
+	w := &world{TB: t, ctx: ctx, base: openPlace(t, c.Protocol[0])}
 	t.Setenv("XDG_RUNTIME_DIR", w.base)
 	var err error
 	w.store, err = ipcmgr.Spawn(ctx, c)
@@ -68,6 +68,19 @@ func newWorld(t testing.TB, c ipcmgr.Config) *world {
 		w.store.Shutdown(ctx) // its error is the business of tests about it
 	})
 	return w
+}
+
+// openPlace is a directory for stores of the protocol to which other users get
+// through.
+func openPlace(t testing.TB, protocol string) string {
+	parent := trial.Parent(protocol)
+	if parent == os.TempDir() {
+		parent = "/tmp" // whatever the user has set
+	}
+	dir, err := os.MkdirTemp(parent, "ipc")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 func (w *world) protocol() string { return w.store.Info().Protocol }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/internal/process"
 )
 
@@ -193,9 +192,10 @@ func (m *mailbox) forget(i *inlet) {
 // setAside takes a ring that is damaged out of use. Its sender finds that it is
 // over, and makes another one.
 func (m *mailbox) setAside(i *inlet, why error) {
-	i.tail.Or(over)
+	i.finish()
 	for _, dir := range []string{ringsDir, outDir} {
-		if path := filepath.Join(m.box, dir, i.name.String()); exists(path) {
+		path := filepath.Join(m.box, dir, i.name.String())
+		if _, err := os.Lstat(path); err == nil {
 			m.takeAside(path, why)
 		}
 	}
@@ -206,11 +206,8 @@ func (m *mailbox) setAside(i *inlet, why error) {
 	i.abandon()
 }
 
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
+// takeAside puts what a person should see into the store's directory of corrupt
+// things.
 func (m *mailbox) takeAside(path string, why error) {
 	m.notice(fmt.Errorf("%s is set aside: %w", path, why))
 	dir, err := m.store.FS().OpenDir(filepath.Dir(path))
@@ -220,8 +217,5 @@ func (m *mailbox) takeAside(path string, why error) {
 	}
 	if err != nil {
 		m.notice(err)
-		if errors.Is(err, corrupt.ErrFull) {
-			return
-		}
 	}
 }
