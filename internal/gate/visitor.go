@@ -156,9 +156,6 @@ func (v *Visitor) Pending() (msgs, bytes int) {
 	return pending(v.words, wordInMsgs, wordOutMsgs), pending(v.words, wordInBytes, wordOutBytes)
 }
 
-// Asleep says whether the reader waits for its bell.
-func (v *Visitor) Asleep() bool { return v.words.Load(wordAsleep) != 0 }
-
 // pull rings the bell. A failure is nobody's to handle: the mailbox is being
 // removed, or was damaged, which its reader finds out.
 func (v *Visitor) pull() {

@@ -43,9 +43,8 @@ type batch struct {
 	bytes int
 }
 
-// fetchBytes is what one Fetch returns at most, unless one message has more: a
-// part of a ring that fits a cache, so that its sender has room for the next.
-const fetchBytes = cozy / 4
+// fetchBytes is what one Fetch returns at most, unless one message has more.
+const fetchBytes = 1 << 20
 
 func (b *batch) full() bool { return b.n == len(b.ds) || b.bytes >= fetchBytes }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
@@ -100,9 +99,6 @@ func (m *mailbox) send(p *peer, frames []protocol.Frame) (done int, err error) {
 			}
 		}
 		need := span(len(frames[done].Data))
-		if p.out != nil && p.patient(need) {
-			continue
-		}
 		if err := m.begin(p, need); err != nil {
 			return done, err
 		}
@@ -123,26 +119,4 @@ func (p *peer) tell(m *mailbox, msgs, bytes int) {
 func (p *peer) worn(need uint64) bool {
 	o := p.out
 	return o != nil && (o.size() > roomy && o.idle(need) || o.end > farthest/2)
-}
-
-// patience is how long a sender looks for room in a ring that fits a processor's
-// cache, before it goes on in a larger one.
-const patience = 200 * time.Microsecond
-
-// patient waits for a reader that is at work, and says whether there is room.
-func (p *peer) patient(need uint64) bool {
-	o := p.out
-	if o.size() < cozy || o.size() < 4*need || o.tail.Load() != o.end || processors < 2 {
-		return false
-	}
-	for start := time.Now(); ; {
-		for range 64 {
-			if o.fits(o.end + 2*need) { // twice, for a pad may be needed
-				return true
-			}
-		}
-		if p.visitor.Asleep() || time.Since(start) > patience {
-			return false
-		}
-	}
 }

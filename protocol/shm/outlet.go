@@ -92,8 +92,7 @@ func (o *outlet) idle(need uint64) bool {
 }
 
 const (
-	cozy   = 256 << 10 // bytes of room that stay in a processor's cache
-	roomy  = 1 << 20   // above this an idle ring is given back
+	roomy  = 1 << 20 // above this an idle ring is given back
 	growth = 4
 )
 
