@@ -43,6 +43,7 @@ func (m *mailbox) fetch(ds []protocol.Delivery) (int, error) {
 	if m.left.Load() {
 		return 0, protocol.ErrClosed
 	}
+	m.keeper.Heard() // what it is about is seen now
 	b := batch{ds: ds}
 	in := &m.inbox
 	if in.asked++; in.asked%others != 0 && len(in.queue) > 0 {

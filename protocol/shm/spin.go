@@ -4,14 +4,13 @@ package shm
 
 import (
 	"context"
-	"runtime"
 	"time"
 
 	"github.com/ipcmgr/ipcmgr/internal/gate"
 )
 
 // spin is a reader's patience: to look for a while costs less than to sleep and
-// be woken, if the next message comes soon. Where it did not a few times, or
+// be woken, if the next message comes soon. Where it did not a few times, as
 // where there is but one processor for sender and reader, the reader sleeps at
 // once, and tries again now and then.
 type spin struct {
@@ -27,11 +26,8 @@ const (
 
 // heard looks for a ring for a while.
 func (s *spin) heard(ctx context.Context, k *gate.Keeper) bool {
-	if k.Heard() {
-		return true
-	}
 	s.waits++
-	if processors < 2 || s.misses >= spinTries && s.waits%spinProbe != 0 {
+	if s.misses >= spinTries && s.waits%spinProbe != 0 {
 		return false
 	}
 	for start := time.Now(); ; {
@@ -47,6 +43,3 @@ func (s *spin) heard(ctx context.Context, k *gate.Keeper) bool {
 		}
 	}
 }
-
-// processors is how many this process may use.
-var processors = min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
