@@ -145,8 +145,7 @@ func (v *Visitor) Accepted(msgs, bytes int) {
 
 // Ring wakes the reader without a count.
 func (v *Visitor) Ring() {
-	if sleep := call(v.words); sleep != 0 && sleep != v.rung.Load() {
-		v.pull()
+	if sleep := call(v.words); sleep != 0 && sleep != v.rung.Load() && v.pull() == nil {
 		v.rung.Store(sleep) // only now: others of this client rely on it
 	}
 }
@@ -156,19 +155,19 @@ func (v *Visitor) Pending() (msgs, bytes int) {
 	return pending(v.words, wordInMsgs, wordOutMsgs), pending(v.words, wordInBytes, wordOutBytes)
 }
 
-// pull rings the bell. A failure is nobody's to handle: the mailbox is being
-// removed, or was damaged, which its reader finds out.
-func (v *Visitor) pull() {
+// pull rings the bell. A failure is that of the next to ring, too, or nobody's:
+// the mailbox is being removed, or was damaged, which its reader finds out.
+func (v *Visitor) pull() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.rope == nil {
 		r, err := bell.OpenRope(filepath.Join(v.box, bellFile))
 		if err != nil {
-			return
+			return err
 		}
 		v.rope = r
 	}
-	_ = v.rope.Ring()
+	return v.rope.Ring()
 }
 
 // Close ends the visit.

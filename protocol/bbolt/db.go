@@ -146,6 +146,9 @@ func (f *file) transact(batch []*job) (err error) {
 		tx.Rollback()
 		return err
 	}
+	if writes {
+		l.skip(f.marks.given(l.last()))
+	}
 	last := l.last()
 	changed := false
 	for _, j := range batch {

@@ -89,6 +89,7 @@ func (d *delivering) admit(ctx context.Context, p *peer, wait bool) error {
 }
 
 func (d *delivering) commit(ctx context.Context, p *peer) error {
+	counted := false
 	return p.file.do(&job{
 		ctx:    ctx,
 		writes: true,
@@ -101,8 +102,13 @@ func (d *delivering) commit(ctx context.Context, p *peer) error {
 			// free, which it is after the commit, or after a kill in between.
 			p.file.marks.Store(tail, l.last())
 			p.visitor.Accepted(d.count, d.size)
+			counted = true
 			return nil
 		},
-		undo: func() { p.visitor.Accepted(-d.count, -d.size) },
+		undo: func() {
+			if counted {
+				p.visitor.Accepted(-d.count, -d.size)
+			}
+		},
 	})
 }

@@ -134,16 +134,21 @@ func (m *mailbox) take(ctx context.Context, ds []protocol.Delivery) (int, error)
 
 // mark puts on record what is about to be handed out.
 func (m *mailbox) mark(ds []protocol.Delivery) error {
+	most := m.handed
 	for _, d := range ds {
-		m.handed = max(m.handed, d.Tag)
+		most = max(most, d.Tag)
 	}
-	if m.handed == m.own.marks.Load(handed) {
+	if most == m.own.marks.Load(handed) {
 		return nil
 	}
-	m.own.marks.Store(handed, m.handed)
+	m.own.marks.Store(handed, most)
 	if m.own.durable {
-		return m.own.marks.sync()
+		if err := m.own.marks.sync(); err != nil {
+			m.own.marks.Store(handed, m.handed) // so that the next Fetch syncs
+			return err
+		}
 	}
+	m.handed = most
 	return nil
 }
 

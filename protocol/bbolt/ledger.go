@@ -76,6 +76,13 @@ func readKey(k []byte) span {
 // last is the last number given.
 func (l *ledger) last() uint64 { return l.messages.Sequence() }
 
+// skip makes n the last number given.
+func (l *ledger) skip(n uint64) {
+	if n > l.last() {
+		must(l.messages.SetSequence(n))
+	}
+}
+
 // add appends what is in a parcel, which stays as it is until the transaction
 // has ended.
 func (l *ledger) add(p *parcel) {

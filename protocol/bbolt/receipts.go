@@ -65,6 +65,20 @@ func (m *marks) acknowledge(ns []uint64) (undo func(), ok bool) {
 	}, true
 }
 
+// given is the last number that was given, of which the file knows those up to
+// last. A power cut may have taken a message from the file, and not what is said
+// of it here, which must not be said of another one.
+func (m *marks) given(last uint64) uint64 {
+	n := max(last, m.Load(handed), m.Load(doubted))
+	for i := range m.countReceipts() {
+		n = max(n, readReceipt(m.Load(firstReceipt+i)).last)
+	}
+	if n-last > maxNumber/1000 { // no number: the words are damaged
+		return last
+	}
+	return n
+}
+
 // acknowledged are the messages that have receipts, in order.
 func (m *marks) acknowledged() (all spans) {
 	count := m.countReceipts()

@@ -157,3 +157,22 @@ func TestSendersDelete(t *testing.T) {
 	require.LessOrEqual(t, len(contents(t, b.own)), 1+4*stride)
 	require.Equal(t, "held", contents(t, b.own)[0])
 }
+
+// A power cut may take a message from the file whose receipt is on disk, and how
+// far it was handed out. Neither is then said of the next message.
+func TestReceiptOfAMessageThatIsGone(t *testing.T) {
+	s := spawn(t, false)
+	a := connect(t, s, "a", protocol.New)
+	b := connect(t, s, "b", protocol.New)
+	deliver(t, a, "b", "one")
+	ds, _ := fetch(t, b, 1)
+	require.NoError(t, b.Ack(t.Context(), ds))
+	b.own.marks.Store(handed, ds[0].Tag+2)
+	_, ok := b.own.marks.acknowledge([]uint64{ds[0].Tag + 1})
+	require.True(t, ok)
+	b.abandon()
+	deliver(t, a, "b", "two", "three", "four")
+	b = connect(t, s, "b", protocol.Reconnect)
+	_, got := fetch(t, b, 3)
+	require.Equal(t, []string{"two", "three", "four"}, got, "a star says that it was marked")
+}

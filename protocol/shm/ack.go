@@ -63,6 +63,8 @@ func (m *mailbox) Reject(ctx context.Context, d protocol.Delivery, reason error)
 	if ctx.Err() != nil {
 		return failed("reject", "", context.Cause(ctx))
 	}
+	m.waiting.RLock() // the message stays mapped
+	defer m.waiting.RUnlock()
 	if m.left.Load() {
 		return failed("reject", "", protocol.ErrClosed)
 	}

@@ -80,6 +80,12 @@ func (c *chain) read(b *batch, limit int) (broken *inlet, err error) {
 		if full || b.full() || !i.closed && c.at == len(c.inlets)-1 {
 			return nil, nil
 		}
+		if !i.closed {
+			// Its sender has begun a later one. Who is still at work on this one
+			// finds that it is over, and makes another.
+			i.finish()
+			continue
+		}
 		c.at++
 	}
 	return nil, nil

@@ -27,6 +27,9 @@ func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protoco
 	}
 	if _, err := s.Enter(ctx, o, enter); err != nil {
 		if m.entry != nil {
+			if m.keeper != nil && fresh(m.entry) {
+				m.keeper.Seal() // somebody may have found it already
+			}
 			m.free(func(i *inlet) { i.drop() })
 		}
 		return nil, err
@@ -112,30 +115,27 @@ func (m *mailbox) takeStock(stood, crashed bool) error {
 // free lets go of all that the mailbox holds in this process. All calls have
 // ended.
 func (m *mailbox) free(end func(*inlet)) {
-	m.release.Do(func() {
-		m.left.Store(true)
-		m.peers.mu.Lock()
-		for _, p := range m.peers.byID {
-			p.mu.Lock()
-			p.end()
-			p.mu.Unlock()
-		}
-		m.peers.mu.Unlock()
-		m.mu.Lock()
-		for _, i := range m.inbox.rings() {
-			m.forget(i)
-			end(i)
-		}
-		m.mu.Unlock()
-		if m.lobby != nil {
-			m.lobby.Close()
-		}
-		if m.keeper != nil {
-			m.keeper.Close()
-		}
-		if m.marks.Words != nil {
-			m.marks.Close()
-		}
-		m.store.forget(m)
-	})
+	m.life.Lock()
+	defer m.life.Unlock()
+	if m.freed {
+		return
+	}
+	m.freed = true
+	m.left.Store(true)
+	m.mu.Lock()
+	for _, i := range m.inbox.rings() {
+		m.forget(i)
+		end(i)
+	}
+	m.mu.Unlock()
+	if m.lobby != nil {
+		m.lobby.Close()
+	}
+	if m.keeper != nil {
+		m.keeper.Close()
+	}
+	if m.marks.Words != nil {
+		m.marks.Close()
+	}
+	m.store.forget(m)
 }

@@ -43,7 +43,10 @@ func (m *mailbox) fetch(ds []protocol.Delivery) (int, error) {
 	if m.left.Load() {
 		return 0, protocol.ErrClosed
 	}
-	m.keeper.Heard() // what it is about is seen now
+	m.keeper.Heard()   // what it is about is seen now
+	if m.left.Load() { // it may have been about that
+		return 0, protocol.ErrClosed
+	}
 	b := batch{ds: ds}
 	in := &m.inbox
 	if in.asked++; in.asked%others != 0 && len(in.queue) > 0 {
@@ -72,6 +75,7 @@ func (m *mailbox) fetch(ds []protocol.Delivery) (int, error) {
 	}
 	// Senders that were killed before they had counted are made good.
 	m.keeper.RecountSince(tally, in.msgs, in.bytes)
+	m.keeper.Rest()
 	return 0, nil
 }
 

@@ -70,9 +70,16 @@ func (m *mailbox) Leave(ctx context.Context, d protocol.Departure) error {
 // stop ends all calls under way, and returns when they have ended. No other
 // begins.
 func (m *mailbox) stop() {
+	m.life.Lock()
+	if m.freed {
+		m.life.Unlock()
+		return
+	}
 	m.left.Store(true)
 	m.keeper.Ring()
 	m.lobby.Close()
+	m.life.Unlock()
+	m.peers.end()
 	m.fetching.Lock()
 	m.fetching.Unlock() //nolint:staticcheck // waiting is all it is for
 	m.waiting.Lock()

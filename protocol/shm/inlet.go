@@ -39,6 +39,7 @@ func openInlet(path string, name ringName, crashed bool) (*inlet, error) {
 		err = i.look()
 	}
 	if err != nil {
+		r.tail.Or(over) // so that its sender makes another one
 		r.unmap()
 		return nil, err
 	}

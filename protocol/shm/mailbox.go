@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
@@ -17,23 +18,24 @@ import (
 
 // mailbox is one connected client.
 type mailbox struct {
-	store   *store
-	id      string
-	box     string // its directory
-	entry   *roster.Entry
-	notice  func(error)
-	aside   corrupt.Place
-	keeper  *gate.Keeper
-	lobby   *gate.Lobby
-	marks   marks
-	peers   peers
-	release sync.Once
+	store  *store
+	id     string
+	box    string // its directory
+	entry  *roster.Entry
+	notice func(error)
+	aside  corrupt.Place
+	keeper *gate.Keeper
+	lobby  *gate.Lobby
+	marks  marks
+	peers  peers
 
 	frameLimit, msgLimit, byteLimit int
 
+	life     sync.Mutex // guards the end of all
+	freed    bool
 	left     atomic.Bool
 	fetching sync.Mutex   // held by Fetch
-	waiting  sync.RWMutex // held shared by who waits for room
+	waiting  sync.RWMutex // held shared by who waits for room, and by Reject
 
 	spin spin // belongs to Fetch
 
@@ -50,7 +52,7 @@ func (s *store) newMailbox(o protocol.ConnectOptions) *mailbox {
 		msgLimit:   limit(set.MaxPending), byteLimit: limit(set.MaxBytes),
 		inbox: inbox{chains: map[string]*chain{}, slots: map[slot][]*chain{}, byIndex: map[uint64]*inlet{}},
 	}
-	m.peers.byID = map[string]*peer{}
+	m.peers.byID, m.peers.life = map[string]*peer{}, rand.Uint32()
 	if o.Notice != nil {
 		m.notice = func(err error) { o.Notice(fmt.Errorf("%s: %s: %w", Name, o.ID, err)) }
 	}

@@ -13,22 +13,26 @@ import (
 // that this sender made for the mailbox.
 type ringName struct {
 	epoch  uint64 // of the sender's connection
+	life   uint32 // drawn for it: epochs begin anew where no record of an id is kept
 	number uint64
 	key    string // of the sender
 }
 
-func (n ringName) String() string { return fmt.Sprintf("%016x-%08x-%s", n.epoch, n.number, n.key) }
+func (n ringName) String() string {
+	return fmt.Sprintf("%016x-%08x-%08x-%s", n.epoch, n.life, n.number, n.key)
+}
 
 func parseRingName(s string) (ringName, error) {
 	var n ringName
-	epoch, rest, _ := strings.Cut(s, "-")
-	number, key, _ := strings.Cut(rest, "-")
-	var err error
-	if n.epoch, err = strconv.ParseUint(epoch, 16, 64); err == nil {
-		n.number, err = strconv.ParseUint(number, 16, 64)
+	parts := strings.SplitN(s, "-", 4)
+	if len(parts) == 4 {
+		// What is no number is not what String makes of it.
+		n.epoch, _ = strconv.ParseUint(parts[0], 16, 64)
+		life, _ := strconv.ParseUint(parts[1], 16, 32)
+		n.number, _ = strconv.ParseUint(parts[2], 16, 64)
+		n.life, n.key = uint32(life), parts[3]
 	}
-	n.key = key
-	if err != nil || n.String() != s || key == "" {
+	if n.key == "" || n.String() != s {
 		return n, fmt.Errorf("%w: %q is no ring's name", errBroken, s)
 	}
 	return n, nil
@@ -36,8 +40,5 @@ func parseRingName(s string) (ringName, error) {
 
 // compare orders the rings of one sender.
 func (n ringName) compare(o ringName) int {
-	if c := cmp.Compare(n.epoch, o.epoch); c != 0 {
-		return c
-	}
-	return cmp.Compare(n.number, o.number)
+	return cmp.Or(cmp.Compare(n.epoch, o.epoch), cmp.Compare(n.life, o.life), cmp.Compare(n.number, o.number))
 }

@@ -105,5 +105,5 @@ func roomFor(size, need uint64, pending int) int {
 	if room > 64<<20 { // of a large one, twice what it holds is room enough
 		room = min(room, 2*uint64(pending))
 	}
-	return 1 << bits.Len64(max(minRoom, need, room)-1)
+	return 1 << bits.Len64(min(max(minRoom, need, room), maxRoom)-1)
 }

@@ -21,11 +21,44 @@ import (
 
 // peers are the mailboxes that a client has sent to.
 type peers struct {
+	life   uint32        // of this client, in the names of its rings
 	rings  atomic.Uint64 // made by this client
 	recent atomic.Pointer[peer]
 
-	mu   sync.Mutex
-	byID map[string]*peer
+	mu    sync.Mutex
+	byID  map[string]*peer
+	swept int // how many stayed when those that were gone were last let go
+}
+
+// sweep lets go of peers that have left for good, now and then. The caller has
+// the lock.
+func (ps *peers) sweep() {
+	if len(ps.byID) < 2*ps.swept+16 {
+		return
+	}
+	for id, p := range ps.byID {
+		if !p.mu.TryLock() {
+			continue // in use
+		}
+		if p.visitor == nil || p.visitor.Sealed() {
+			delete(ps.byID, id)
+			ps.recent.CompareAndSwap(p, nil)
+			p.end()
+		}
+		p.mu.Unlock()
+	}
+	ps.swept = len(ps.byID)
+}
+
+// end ends the use of all. No other begins.
+func (ps *peers) end() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, p := range ps.byID {
+		p.mu.Lock()
+		p.end()
+		p.mu.Unlock()
+	}
 }
 
 // peer is a mailbox that a client sends to. It is for one life of that mailbox:
@@ -62,6 +95,7 @@ func (m *mailbox) peer(id string) (*peer, error) {
 		if p, err = m.find(seen); err != nil {
 			return nil, err
 		}
+		m.peers.sweep()
 		m.peers.byID[id] = p
 	}
 	m.peers.recent.Store(p)
@@ -145,7 +179,7 @@ func (p *peer) wait(ctx context.Context) error {
 func (m *mailbox) begin(p *peer, need uint64) error {
 	_, pending := p.visitor.Pending()
 	number := m.peers.rings.Add(1)
-	name := ringName{epoch: m.entry.Epoch, number: number, key: m.entry.Key}
+	name := ringName{epoch: m.entry.Epoch, life: m.peers.life, number: number, key: m.entry.Key}
 	draft := filepath.Join(m.box, draftDir, name.String())
 	size := uint64(0)
 	if p.out != nil {
@@ -168,6 +202,15 @@ func (m *mailbox) begin(p *peer, need uint64) error {
 		return p.discard(r, draft, err)
 	}
 	m.step("placed")
+	if p.visitor.Sealed() {
+		// Its place may be in the peer's next life, of which the gate that is
+		// rung here knows nothing.
+		r.tail.Or(over)
+		r.unmap()
+		marks.Close()
+		_ = os.Remove(filepath.Join(p.box, ringsDir, name.String())) // or a goodbye has moved it, and removes it
+		return fmt.Errorf("%w: it is leaving", protocol.ErrPeerGone)
+	}
 	p.out = &outlet{ring: r, marks: marks}
 	// The reader takes the ring in, and begins to watch this process, before or
 	// after the first message; in either case it looks for that afterwards.

@@ -133,6 +133,7 @@ func openRing(path string) (*ring, error) {
 		return nil, err
 	}
 	if word(mapped, wordMagic).Load() != magic || word(mapped, wordSize).Load() != uint64(size) {
+		word(mapped, wordTail).Or(over) // so that its sender makes another one
 		return nil, errors.Join(fmt.Errorf("%w: it does not begin as one", errBroken), unix.Munmap(mapped))
 	}
 	return newRing(mapped), nil
