@@ -54,7 +54,7 @@ type usage struct {
 }
 
 // leaveWithin bounds how long a process goes on after the run was given up.
-const leaveWithin = 20 * time.Second
+const leaveWithin = 2 * time.Second
 
 // Play is the other processes of a run: it takes part in one lane as in tells,
 // until that ends. find is to know the lanes of the Plan.
