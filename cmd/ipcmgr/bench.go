@@ -120,6 +120,9 @@ func (b *bench) stores(cmd *cobra.Command) ([]lanes.Store, error) {
 	if slices.Equal(serializers, []string{all}) {
 		serializers = serializer.Names()
 	}
+	if len(protocols) == 0 || len(serializers) == 0 {
+		return nil, usagef(cmd, "an empty list measures nothing: name what to measure, or all")
+	}
 	var stores []lanes.Store
 	for _, name := range protocols {
 		if name == "mem" {

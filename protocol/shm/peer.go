@@ -115,7 +115,7 @@ func (m *mailbox) find(seen roster.Seen) (*peer, error) {
 	return p, err
 }
 
-// forget makes the next Deliver find the peer anew.
+// forgetPeer makes the next Deliver find the peer anew.
 func (m *mailbox) forgetPeer(p *peer) {
 	m.peers.mu.Lock()
 	if m.peers.byID[p.id] == p {

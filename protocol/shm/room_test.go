@@ -3,6 +3,7 @@
 package shm
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -99,6 +100,21 @@ func TestAcknowledgedOutOfOrder(t *testing.T) {
 		d := fetch(t, b, i, 1, 300)[0]
 		require.Equal(t, i < 80, d.Redelivered, "message %d", i)
 		ack(t, b, d)
+	}
+	empty(t, b)
+}
+
+// A thousand clients that each have said a little to one cost it little.
+func TestThousandClients(t *testing.T) {
+	const clients = 1000
+	st := spawnStore(t, settings)
+	b := connect(t, st, "b", protocol.New)
+	for i := range clients {
+		deliver(t, connect(t, st, fmt.Sprint("a", i), protocol.New), "b", letters(7, 1, 100))
+	}
+	require.Equal(t, int64(clients*(pageSize+minRoom)), spaceOf(t, b))
+	for range clients {
+		ack(t, b, fetch(t, b, 7, 1, 100)...)
 	}
 	empty(t, b)
 }
