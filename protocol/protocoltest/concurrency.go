@@ -67,8 +67,8 @@ func oneClientUsedByMany(s *scene) {
 		wg.Go(func() { check("acknowledge", a.Ack(s.ctx, got[i*count:(i+1)*count])) })
 	}
 	wg.Wait()
-	s.unread("a", 0)
-	s.unread("b", 0)
+	s.wantUnread("a", 0)
+	s.wantUnread("b", 0)
 	a.empty()
 	b.empty()
 }

@@ -106,7 +106,7 @@ func contextEndedBefore(s *scene) {
 	}
 	a.empty()
 	a.send("b", 2, 1)
-	s.unread("b", 3)
+	s.wantUnread("b", 3)
 	g := s.ledger("b")
 	g.next["a"] = 1
 	b.expect(g, 2)

@@ -95,7 +95,7 @@ func receiverIsRedelivered(s *scene) {
 	b.do(order{Op: "ack", Count: 4})
 	b.kill()
 	s.state(a.store, "b", protocol.Crashed)
-	s.unread("b", 26)
+	s.wantUnread("b", 26)
 	a.send("b", 30, 5)
 
 	again := s.connect("b", protocol.Reconnect)
@@ -111,7 +111,7 @@ func receiverIsRedelivered(s *scene) {
 	}
 	again.ack(ds)
 	again.empty()
-	s.unread("b", 0)
+	s.wantUnread("b", 0)
 }
 
 // A message that kills its receiver each time comes each time.

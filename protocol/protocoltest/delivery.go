@@ -166,19 +166,26 @@ func ackInAnyOrder(s *scene) {
 	b.ack(nil)
 	b.ack(ds[10:20])
 	b.ack(ds[:2])
-	s.unread("b", 30-15)
+	s.wantUnread("b", 30-15)
 	b.ack(append(slices.Clone(ds[3:7]), ds[8:10]...))
 	b.ack(ds[20:29])
-	s.unread("b", 0)
+	s.wantUnread("b", 0)
 	b.empty()
 }
 
-// unread holds that the store counts so many messages as unacknowledged, or
-// none where it keeps none.
-func (s *scene) unread(id string, want int) {
+// unread gives how many messages the store counts as unacknowledged.
+func (s *scene) unread(id string) int {
 	s.Helper()
 	n, err := s.store.Unread(s.ctx, id)
 	s.must(err, "count unread")
+	return n
+}
+
+// wantUnread holds that the store counts so many messages as unacknowledged, or
+// none where it keeps none.
+func (s *scene) wantUnread(id string, want int) {
+	s.Helper()
+	n := s.unread(id)
 	if n != want && (s.features.Redelivers || n != 0) {
 		s.Fatalf("%s has %d messages unread, want %d", id, n, want)
 	}
@@ -190,9 +197,9 @@ func rejectSettles(s *scene) {
 	a.send("b", 0, 3)
 	ds := b.fetch(3)
 	s.must(b.Reject(s.ctx, ds[1], errHang), "reject")
-	s.unread("b", 2)
+	s.wantUnread("b", 2)
 	b.ack([]protocol.Delivery{ds[0], ds[2]})
-	s.unread("b", 0)
+	s.wantUnread("b", 0)
 	if s.features.Suspends {
 		b.suspend()
 		b = s.connect("b", protocol.Reconnect)

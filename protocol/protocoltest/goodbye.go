@@ -187,7 +187,7 @@ func leavingDropsTheRest(s *scene) {
 		b.ack(b.fetch(2))
 		b.fetch(3)
 		b.leave()
-		s.unread("b", 0)
+		s.wantUnread("b", 0)
 		s.state(s.store, "b", protocol.Gone)
 		b = s.connect("b", protocol.New)
 		b.came(uint64(2*i)+2, protocol.Gone)
