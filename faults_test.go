@@ -21,9 +21,9 @@ type faulty struct {
 }
 
 type faults struct {
-	ack, reject, seal, deliver, publish atomic.Pointer[error]
-	forge                               atomic.Bool // deliver in another's name
-	garbage                             atomic.Bool // deliver what is no message
+	ack, reject, seal, deliver, publish, fetch atomic.Pointer[error]
+	forge                                      atomic.Bool // deliver in another's name
+	garbage                                    atomic.Bool // deliver what is no message
 }
 
 func set(p *atomic.Pointer[error], err error) { p.Store(&err) }
@@ -96,6 +96,9 @@ func (m faultyMailbox) Deliver(ctx context.Context, to string, frames []protocol
 }
 
 func (m faultyMailbox) Fetch(ctx context.Context, ds []protocol.Delivery, wait bool) (int, error) {
+	if err := fault(&m.f.fetch); err != nil {
+		return 0, err
+	}
 	n, err := m.Mailbox.Fetch(ctx, ds, wait)
 	if m.f.forge.Load() {
 		for i := range ds[:n] {
@@ -264,4 +267,60 @@ func TestConnectThatFailsHalfway(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, b.Stats().Crashes)
 	require.Equal(t, []string{"kept"}, receive(t, b, 1))
+}
+
+// A Disconnect that is interrupted keeps the marks: of what was put back, and of
+// what its handler had in hand when it failed.
+func TestInterruptedDisconnectKeepsMarks(t *testing.T) {
+	s, f := spawnFaulty(t)
+	ctx := testContext(t)
+	a := connect(t, s, "a", ipcmgr.ManualAck())
+	send(t, a, "a", "one", "two", "three")
+	first, err := a.Receive(ctx)
+	require.NoError(t, err)
+	require.NoError(t, first.Requeue())
+	broken := errors.New("broken")
+	err = a.Disconnect(ctx, func(m *ipcmgr.Message) error {
+		if decode(t, m) == "one" {
+			return nil
+		}
+		set(&f.ack, broken) // from here on nothing can be put on record
+		return errors.New("no")
+	})
+	require.ErrorIs(t, err, broken)
+	set(&f.ack, nil)
+	require.Equal(t, []string{"one!", "two!", "three"}, marks(t, s))
+}
+
+// marks takes the client a up, and lists what it gets, with a ! behind what is
+// marked.
+func marks(t *testing.T, s *ipcmgr.Store) (texts []string) {
+	a, err := s.Reconnect(testContext(t), "a")
+	require.NoError(t, err)
+	for range 3 {
+		m, err := a.Receive(testContext(t))
+		require.NoError(t, err)
+		text := decode(t, m)
+		if m.Redelivered {
+			text += "!"
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+// So it is when nothing was handed to anybody.
+func TestInterruptedDisconnectWithoutHandlerKeepsMarks(t *testing.T) {
+	s, f := spawnFaulty(t)
+	ctx := testContext(t)
+	a := connect(t, s, "a", ipcmgr.ManualAck())
+	send(t, a, "a", "one", "two", "three")
+	first, err := a.Receive(ctx)
+	require.NoError(t, err)
+	require.NoError(t, first.Requeue())
+	broken := errors.New("broken")
+	set(&f.fetch, broken)
+	require.ErrorIs(t, a.Disconnect(ctx, nil), broken)
+	set(&f.fetch, nil)
+	require.Equal(t, []string{"one!", "two", "three"}, marks(t, s))
 }

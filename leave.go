@@ -77,7 +77,7 @@ func (c *client) settleHandedOut(ctx context.Context) error {
 
 // unsettled lists what must come marked when it is fetched again, the first
 // first: what could not be put on record, what was put back, and what was
-// marked already.
+// marked already, also when the handler of Disconnect had it in hand.
 func (c *client) unsettled() []protocol.Delivery {
 	in := &c.in
 	in.mu.Lock()
@@ -85,6 +85,11 @@ func (c *client) unsettled() []protocol.Delivery {
 	var back []protocol.Delivery
 	for _, r := range in.done {
 		back = append(back, r.deliveries()...)
+	}
+	for _, m := range in.out {
+		if m.state == handed && m.Redelivered {
+			back = append(back, m.run().deliveries()...)
+		}
 	}
 	for _, m := range slices.Backward(in.back) {
 		if m.state == ready {
@@ -145,6 +150,7 @@ func (c *client) drain(ctx context.Context, handler func(*Message) error) (unrea
 					continue
 				}
 				handlerErr = fmt.Errorf("the handler failed on message %s from %q: %w", m.ID, m.From, handlerErr)
+				m.Redelivered = true // if it ever comes again
 			}
 			unread[countedAs(m.From)]++
 		}

@@ -54,7 +54,7 @@ func (m *Mailbox) reachPeer(ctx context.Context, l *link, wait bool) error {
 		if err == nil {
 			return nil
 		}
-		if err := m.settled(ctx, &seen, err); err != nil {
+		if err := m.settled(ctx, l, &seen, err); err != nil {
 			return err
 		}
 		if try == redials {
@@ -89,7 +89,7 @@ func (m *Mailbox) approach(ctx context.Context, l *link, seen *roster.Seen) (err
 	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
 		return fmt.Errorf("%w: %q takes no connections, it can only be answered on one that it makes", protocol.ErrNoPeer, seen.ID)
 	}
-	l.conn, err = m.dial(ctx, seen, path)
+	l.conn, err = m.dial(ctx, l, seen, path)
 	return err
 }
 
@@ -120,8 +120,16 @@ func (m *Mailbox) connected(seen *roster.Seen) *conn {
 }
 
 // dial makes a connection and says hello.
-func (m *Mailbox) dial(ctx context.Context, seen *roster.Seen, path string) (*conn, error) {
-	fd, err := reach(ctx, path)
+func (m *Mailbox) dial(ctx context.Context, l *link, seen *roster.Seen, path string) (*conn, error) {
+	fd, err := reach(path)
+	if err == unix.EAGAIN {
+		moves := m.sticks(l)
+		err = reachPatiently(ctx, fd, path)
+		moves()
+		if err != nil {
+			unix.Close(fd)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -175,11 +183,13 @@ func (m *Mailbox) introduce(c *conn) error {
 // settled is called when a peer that is said to be active cannot be reached. It
 // returns nil when it is time to look again: the peer's end, or its socket, was
 // waited for. Otherwise it says why not.
-func (m *Mailbox) settled(ctx context.Context, seen *roster.Seen, why error) error {
+func (m *Mailbox) settled(ctx context.Context, l *link, seen *roster.Seen, why error) error {
 	switch {
 	case errors.Is(why, fs.ErrNotExist):
+		defer m.sticks(l)()
 		return m.awaitSocket(ctx, seen)
 	case errors.Is(why, unix.ECONNREFUSED), errors.Is(why, errBroken), errors.Is(why, errOther):
+		defer m.sticks(l)()
 		return m.awaitEnd(ctx, seen)
 	}
 	return why

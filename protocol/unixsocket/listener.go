@@ -3,7 +3,6 @@
 package unixsocket
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -56,8 +55,8 @@ func clearStale(path string) error {
 	switch {
 	case info.Mode().IsRegular() && info.Size() == 0:
 	case info.Mode().Type() == fs.ModeSocket:
-		fd, err := reach(context.Background(), path)
-		if err == nil {
+		fd, err := reach(path)
+		if err == nil || err == unix.EAGAIN {
 			unix.Close(fd)
 			return fmt.Errorf("somebody listens at %s who is not a client of the store: end that process, or choose another id", path)
 		}

@@ -57,36 +57,38 @@ func listenAt(fd int, path string) error {
 	return nil
 }
 
-// reach connects a socket to the one that listens at path. Only where its
-// backlog is full does it wait, and then it looks at ctx ten times a second:
-// the kernel has no other way to call off a connect.
-func reach(ctx context.Context, path string) (fd int, err error) {
+// reach connects a socket to the one that listens at path. EAGAIN, with a socket
+// for reachPatiently, says that the backlog of who listens is full.
+func reach(path string) (fd int, err error) {
 	fd, err = newSocket()
 	if err != nil {
 		return -1, fmt.Errorf("socket: %w", err)
 	}
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
-	to := &unix.SockaddrUnix{Name: path}
-	connect := func() (int, error) { return 0, unix.Connect(fd, to) }
-	_, err = retried(connect)
-	if err == unix.EAGAIN {
-		tenth := unix.NsecToTimeval(int64(100 * time.Millisecond))
-		err = errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tenth), unix.SetNonblock(fd, false))
-		for err == nil {
-			if _, err = retried(connect); err != unix.EAGAIN {
-				break
-			}
-			if err = context.Cause(ctx); err == nil {
-				continue
-			}
-		}
-		if err == nil {
-			err = unix.SetNonblock(fd, true)
-		}
-	}
-	if err != nil {
+	if err = connectTo(fd, path); err != nil && err != unix.EAGAIN {
 		unix.Close(fd)
 		return -1, err
 	}
-	return fd, nil
+	return fd, err
+}
+
+// reachPatiently waits for room in the backlog of who listens at path. It looks
+// at ctx ten times a second: the kernel has no other way to call off a connect.
+func reachPatiently(ctx context.Context, fd int, path string) error {
+	tenth := unix.NsecToTimeval(int64(100 * time.Millisecond))
+	err := errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tenth), unix.SetNonblock(fd, false))
+	for err == nil {
+		if err = connectTo(fd, path); err == nil {
+			return unix.SetNonblock(fd, true)
+		}
+		if err == unix.EAGAIN {
+			err = context.Cause(ctx)
+		}
+	}
+	return err
+}
+
+func connectTo(fd int, path string) error {
+	_, err := retried(func() (int, error) { return 0, unix.Connect(fd, &unix.SockaddrUnix{Name: path}) })
+	return err
 }
