@@ -3,6 +3,7 @@ package bbolt
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -41,100 +42,128 @@ func (m *mailbox) holds(n uint64) bool {
 	return ok
 }
 
-// settle acknowledges those of ds that are fetched and not acknowledged.
-func (m *mailbox) settle(ctx context.Context, ds []protocol.Delivery) error {
-	ns, bytes := m.claim(ds)
-	if len(ns) == 0 {
-		return nil
-	}
-	err := m.record(ctx, ns)
-	if err == nil {
-		m.keeper.Freed(len(ns), bytes)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.acking--
-	if err == nil {
-		return nil
-	}
-	for _, d := range ds { // ns is some of them, in their order
-		if len(ns) > 0 && d.Tag == ns[0] {
-			m.out[d.Tag] = len(d.Data)
-			ns = ns[1:]
-		}
-	}
-	return err
-}
-
-// claim takes messages out of those that are fetched and not acknowledged, so
-// that nobody else acknowledges them. Each claim that is not empty counts as an
-// Ack under way.
-func (m *mailbox) claim(ds []protocol.Delivery) (ns []uint64, bytes int) {
-	ns = make([]uint64, 0, len(ds))
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, d := range ds {
-		if size, ok := m.out[d.Tag]; ok {
-			delete(m.out, d.Tag)
-			ns = append(ns, d.Tag)
-			bytes += size
-		}
-	}
-	if len(ns) > 0 {
-		m.acking++
-	}
-	return ns, bytes
-}
-
 // round is what several Acks put on record together: those that come while
-// another one is at it.
+// another round is under way. One of them leads it.
 type round struct {
-	ns   []uint64
-	done bool
-	err  error
+	fetched []fetched     // guarded by the mailbox's mu until the round begins
+	over    chan struct{} // closed when it is on record, or has failed with err
+	err     error
 }
 
-// record puts messages on record. One who finds that another's round failed has
-// one of its own: the other's context may have ended.
-func (m *mailbox) record(ctx context.Context, ns []uint64) error {
+// fetched is a message that was, and how large it is.
+type fetched struct {
+	n     uint64
+	bytes int
+}
+
+func newRound() *round { return &round{over: make(chan struct{})} }
+
+func (r *round) has(ds []protocol.Delivery) bool {
+	return r != nil && slices.ContainsFunc(r.fetched, func(f fetched) bool {
+		return slices.ContainsFunc(ds, func(d protocol.Delivery) bool { return d.Tag == f.n })
+	})
+}
+
+// settle acknowledges those of ds that are fetched and not acknowledged. When
+// ctx ends early, they may be acknowledged by a later round.
+func (m *mailbox) settle(ctx context.Context, ds []protocol.Delivery) error {
 	for {
-		r := m.join(ns)
+		r, all := m.join(ds)
+		if r == nil {
+			return nil
+		}
 		led, err := m.finish(ctx, r)
-		if err == nil || led {
+		switch {
+		case err == nil && all:
+			return nil
+		case err != nil && (led || ctx.Err() != nil):
 			return err
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+		// Some were in another's round, or the round failed, maybe because its
+		// leader's context had ended.
 	}
 }
 
-func (m *mailbox) join(ns []uint64) *round {
+// join takes those of ds that are not acknowledged into the next round, and says
+// whether all of them are in it. Otherwise it gives a round that has some of
+// them already; nil: there is nothing left to acknowledge.
+func (m *mailbox) join(ds []protocol.Delivery) (r *round, all bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.round.ns = append(m.round.ns, ns...)
-	return m.round
+	before := len(m.round.fetched)
+	for _, d := range ds {
+		if bytes, ok := m.out[d.Tag]; ok {
+			delete(m.out, d.Tag)
+			m.round.fetched = append(m.round.fetched, fetched{d.Tag, bytes})
+		}
+	}
+	added := len(m.round.fetched) - before
+	m.acking += added
+	switch {
+	case added > 0 || m.round.has(ds):
+		return m.round, added == len(ds)
+	case m.current.has(ds):
+		return m.current, false
+	}
+	return nil, false
 }
 
-// finish waits for a round, or leads it.
+// finish waits for the end of a round, or leads it. That may take long: who
+// writes receipts may wait for the file, behind a sender that is stopped.
 func (m *mailbox) finish(ctx context.Context, r *round) (led bool, err error) {
-	m.recording.Lock()
-	defer m.recording.Unlock()
-	if r.done {
+	select {
+	case m.recording <- struct{}{}:
+		defer func() { <-m.recording }()
+	case <-r.over:
 		return false, r.err
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+	select {
+	case <-r.over:
+		return false, r.err
+	default:
 	}
 	m.mu.Lock()
-	m.round = new(round)
+	m.round, m.current = newRound(), r
 	m.mu.Unlock()
-	r.done = true
-	r.err = m.write(ctx, r.ns)
+	r.err = m.write(ctx, r.fetched)
+	if r.err == nil {
+		m.keeper.Freed(len(r.fetched), sum(r.fetched))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.current = nil
+	m.acking -= len(r.fetched)
+	if r.err != nil {
+		m.restore(r.fetched)
+	}
+	close(r.over)
 	return true, r.err
+}
+
+// restore makes messages be fetched and not acknowledged again. mu is held.
+func (m *mailbox) restore(fs []fetched) {
+	for _, f := range fs {
+		m.out[f.n] = f.bytes
+	}
+}
+
+func sum(fs []fetched) (bytes int) {
+	for _, f := range fs {
+		bytes += f.bytes
+	}
+	return bytes
 }
 
 // write writes receipts, and puts them on disk if the mailbox is durable. Those
 // that may not have come there are taken back. A sender that saw them may have
 // deleted the messages by then: they may be acknowledged or not.
-func (m *mailbox) write(ctx context.Context, ns []uint64) error {
+func (m *mailbox) write(ctx context.Context, fs []fetched) error {
+	ns := make([]uint64, len(fs))
+	for i, f := range fs {
+		ns[i] = f.n
+	}
 	undo, ok := m.own.marks.acknowledge(ns)
 	if !ok {
 		return m.clean(ctx, ns)

@@ -56,8 +56,12 @@ func (m *mailbox) tidy(ctx context.Context) {
 		return
 	}
 	m.swollen = false
-	m.recording.Lock()
-	defer m.recording.Unlock()
+	select {
+	case m.recording <- struct{}{}:
+		defer func() { <-m.recording }()
+	case <-ctx.Done():
+		return
+	}
 	if err := m.clean(ctx, nil); err != nil && ctx.Err() == nil {
 		m.notice(err)
 	}

@@ -64,6 +64,9 @@ func (m *mailbox) close() bool {
 	m.end(protocol.ErrClosed)
 	m.keeper.Ring()
 	m.calls.Wait()
+	m.mu.Lock()
+	m.restore(m.round.fetched) // their Acks have ended early
+	m.mu.Unlock()
 	m.own.life = context.Background() // what follows is for Leave
 	return true
 }

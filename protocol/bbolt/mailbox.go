@@ -35,14 +35,15 @@ type mailbox struct {
 	calls  sync.WaitGroup
 	sealed atomic.Bool
 
-	mu     sync.Mutex
-	closed bool
-	peers  map[string]*peer
-	out    map[uint64]int // fetched and not acknowledged: message → bytes
-	acking int            // Acks under way, whose messages are not in out
+	mu      sync.Mutex
+	closed  bool
+	peers   map[string]*peer
+	out     map[uint64]int // fetched and not acknowledged: message → bytes
+	acking  int            // messages in rounds, which are not in out
+	round   *round         // the next one
+	current *round         // the one under way, or nil
 
-	round     *round     // the next one; guarded by mu
-	recording sync.Mutex // held by who writes receipts
+	recording chan struct{} // has a token while somebody writes receipts
 
 	// What follows is used by one Fetch at a time, and by Leave.
 	next    uint64          // where to read on
@@ -56,13 +57,14 @@ type mailbox struct {
 
 func newMailbox(s *store, o protocol.ConnectOptions) *mailbox {
 	m := &mailbox{
-		store:  s,
-		id:     o.ID,
-		notice: func(error) {},
-		peers:  map[string]*peer{},
-		out:    map[uint64]int{},
-		next:   1,
-		round:  new(round),
+		store:     s,
+		id:        o.ID,
+		notice:    func(error) {},
+		peers:     map[string]*peer{},
+		out:       map[uint64]int{},
+		next:      1,
+		round:     newRound(),
+		recording: make(chan struct{}, 1),
 	}
 	if o.Notice != nil {
 		m.notice = func(err error) { o.Notice(failed("keep", o.ID, err)) }
