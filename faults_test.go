@@ -273,14 +273,8 @@ func TestConnectThatFailsHalfway(t *testing.T) {
 // what its handler had in hand when it failed.
 func TestInterruptedDisconnectKeepsMarks(t *testing.T) {
 	s, f := spawnFaulty(t)
-	ctx := testContext(t)
-	a := connect(t, s, "a", ipcmgr.ManualAck())
-	send(t, a, "a", "one", "two", "three")
-	first, err := a.Receive(ctx)
-	require.NoError(t, err)
-	require.NoError(t, first.Requeue())
 	broken := errors.New("broken")
-	err = a.Disconnect(ctx, func(m *ipcmgr.Message) error {
+	err := onePutBack(t, s).Disconnect(testContext(t), func(m *ipcmgr.Message) error {
 		if decode(t, m) == "one" {
 			return nil
 		}
@@ -290,6 +284,28 @@ func TestInterruptedDisconnectKeepsMarks(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 	set(&f.ack, nil)
 	require.Equal(t, []string{"one!", "two!", "three"}, marks(t, s))
+}
+
+// So it is when nothing was handed to anybody.
+func TestInterruptedDisconnectWithoutHandlerKeepsMarks(t *testing.T) {
+	s, f := spawnFaulty(t)
+	a := onePutBack(t, s)
+	broken := errors.New("broken")
+	set(&f.fetch, broken)
+	require.ErrorIs(t, a.Disconnect(testContext(t), nil), broken)
+	set(&f.fetch, nil)
+	require.Equal(t, []string{"one!", "two", "three"}, marks(t, s))
+}
+
+// onePutBack gives a client that has three messages, of which it has put back
+// the first.
+func onePutBack(t *testing.T, s *ipcmgr.Store) ipcmgr.Client {
+	a := connect(t, s, "a", ipcmgr.ManualAck())
+	send(t, a, "a", "one", "two", "three")
+	first, err := a.Receive(testContext(t))
+	require.NoError(t, err)
+	require.NoError(t, first.Requeue())
+	return a
 }
 
 // marks takes the client a up, and lists what it gets, with a ! behind what is
@@ -307,20 +323,4 @@ func marks(t *testing.T, s *ipcmgr.Store) (texts []string) {
 		texts = append(texts, text)
 	}
 	return texts
-}
-
-// So it is when nothing was handed to anybody.
-func TestInterruptedDisconnectWithoutHandlerKeepsMarks(t *testing.T) {
-	s, f := spawnFaulty(t)
-	ctx := testContext(t)
-	a := connect(t, s, "a", ipcmgr.ManualAck())
-	send(t, a, "a", "one", "two", "three")
-	first, err := a.Receive(ctx)
-	require.NoError(t, err)
-	require.NoError(t, first.Requeue())
-	broken := errors.New("broken")
-	set(&f.fetch, broken)
-	require.ErrorIs(t, a.Disconnect(ctx, nil), broken)
-	set(&f.fetch, nil)
-	require.Equal(t, []string{"one!", "two", "three"}, marks(t, s))
 }
