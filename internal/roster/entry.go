@@ -155,7 +155,7 @@ func (r *Roster) admitted(e *Entry) error {
 		r.mu.Unlock()
 		return protocol.ErrClosed
 	}
-	r.entries[e] = true
+	r.entries[e] = e.Abandon
 	var untold error
 	if e.notice != nil {
 		untold, r.untold = r.untold, nil
@@ -165,6 +165,18 @@ func (r *Roster) admitted(e *Entry) error {
 		e.notice(untold)
 	}
 	return nil
+}
+
+// Hold makes Close of the handle call abandon, which calls Abandon, for a client
+// that is ready. It returns false if the handle is closed.
+func (e *Entry) Hold(abandon func()) bool {
+	e.r.mu.Lock()
+	defer e.r.mu.Unlock()
+	_, open := e.r.entries[e]
+	if open {
+		e.r.entries[e] = abandon
+	}
+	return open
 }
 
 // begin waits for the turn of a call that changes the record.

@@ -29,9 +29,9 @@ type Roster struct {
 	lives   lives
 
 	mu      sync.Mutex
-	own     *ownership // nil: this handle has not become the owner
-	entries map[*Entry]bool
-	wake    chan struct{} // closed, and replaced, when the list may have changed
+	own     *ownership        // nil: this handle has not become the owner
+	entries map[*Entry]func() // the clients connected through this handle, and how each is abandoned
+	wake    chan struct{}     // closed, and replaced, when the list may have changed
 	watch   *watch
 	untold  error // a notice that nobody was there to take
 	debts   []debt
@@ -132,8 +132,8 @@ func (r *Roster) Close() error {
 	w := r.watch
 	r.watch = nil
 	r.mu.Unlock()
-	for e := range entries {
-		e.Abandon()
+	for _, abandon := range entries {
+		abandon()
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), patience, fmt.Errorf("the lock of %s was not free for %v", r.route, patience))
 	defer cancel()

@@ -94,7 +94,7 @@ func (k *Kind) handle(route string, info os.FileInfo, dot disk.Dir) (*Roster, er
 			sync: h.Settings.Sync,
 			kept: map[string]kept{},
 		},
-		entries: map[*Entry]bool{},
+		entries: map[*Entry]func(){},
 		wake:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}

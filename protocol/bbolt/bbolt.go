@@ -97,7 +97,7 @@ func handle(r *roster.Roster, err error) (protocol.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store{Roster: r, mailboxes: map[*mailbox]bool{}}, nil
+	return &store{r}, nil
 }
 
 func failed(op, peer string, err error) error {

@@ -38,7 +38,6 @@ func (m *mailbox) Leave(ctx context.Context, d protocol.Departure) error {
 	if !m.close() {
 		return failed("leave", m.id, protocol.ErrClosed)
 	}
-	m.store.forget(m)
 	err := m.entry.Leave(ctx, d, func() error {
 		if d.Suspend {
 			return m.suspend(ctx, d)

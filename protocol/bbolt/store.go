@@ -3,7 +3,6 @@ package bbolt
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
@@ -11,13 +10,7 @@ import (
 )
 
 // store is a handle: the roster with mailboxes.
-type store struct {
-	*roster.Roster
-
-	mu        sync.Mutex
-	closed    bool
-	mailboxes map[*mailbox]bool // connected through this handle
-}
+type store struct{ *roster.Roster }
 
 // Connect makes a client.
 func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protocol.Mailbox, error) {
@@ -28,23 +21,11 @@ func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protoco
 		return nil, err
 	}
 	m.entry = entry
-	s.mu.Lock()
-	closed := s.closed
-	if !closed {
-		s.mailboxes[m] = true
-	}
-	s.mu.Unlock()
-	if closed {
+	if !entry.Hold(m.abandon) {
 		m.abandon()
 		return nil, failed("connect", o.ID, protocol.ErrClosed)
 	}
 	return m, nil
-}
-
-func (s *store) forget(m *mailbox) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.mailboxes, m)
 }
 
 // Unread counts what a mailbox keeps; nothing where there is none.
@@ -90,17 +71,4 @@ func (s *store) file(life context.Context, key, caller string, notice func(error
 		aside:     corrupt.Place{FS: s.FS(), Dir: s.Path("corrupt", key), Sync: s.Settings().Sync},
 		notice:    notice,
 	}, nil
-}
-
-// Close drops the handle; its mailboxes are left as a crash would leave them.
-func (s *store) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	open := s.mailboxes
-	s.mailboxes = map[*mailbox]bool{}
-	s.mu.Unlock()
-	for m := range open {
-		m.abandon()
-	}
-	return s.Roster.Close()
 }

@@ -29,7 +29,7 @@ func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protoco
 		}
 		return nil, err
 	}
-	if !s.remember(m) {
+	if !e.Hold(m.abandon) {
 		m.abandon()
 		return nil, m.fail("connect", e.ID, protocol.ErrClosed)
 	}

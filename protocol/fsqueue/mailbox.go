@@ -84,7 +84,6 @@ func (m *mailbox) free() {
 			d.Close()
 		}
 	}
-	m.store.forget(m)
 }
 
 // abandon leaves the mailbox as a crash would.

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
@@ -14,52 +13,14 @@ import (
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
-// store is a handle on one store: the roster, and the mailboxes that are
-// connected through this handle.
-type store struct {
-	*roster.Roster
-
-	mu        sync.Mutex
-	mailboxes map[*mailbox]bool
-	closed    bool
-}
+// store is a handle on one store: the roster with mailboxes.
+type store struct{ *roster.Roster }
 
 func newStore(r *roster.Roster, err error) (protocol.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store{Roster: r, mailboxes: map[*mailbox]bool{}}, nil
-}
-
-// remember counts m among the mailboxes, unless the handle is closed.
-func (s *store) remember(m *mailbox) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		s.mailboxes[m] = true
-	}
-	return !s.closed
-}
-
-func (s *store) forget(m *mailbox) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.mailboxes, m)
-}
-
-// Close implements protocol.Store.
-func (s *store) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	left := make([]*mailbox, 0, len(s.mailboxes))
-	for m := range s.mailboxes {
-		left = append(left, m)
-	}
-	s.mu.Unlock()
-	for _, m := range left {
-		m.abandon()
-	}
-	return s.Roster.Close()
+	return &store{r}, nil
 }
 
 // Unread implements protocol.Store.

@@ -34,7 +34,7 @@ func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protoco
 		}
 		return nil, err
 	}
-	if !s.remember(m) {
+	if !m.entry.Hold(m.abandon) {
 		m.abandon()
 		return nil, failed("connect", o.ID, protocol.ErrClosed)
 	}
@@ -137,5 +137,4 @@ func (m *mailbox) free(end func(*inlet)) {
 	if m.marks.Words != nil {
 		m.marks.Close()
 	}
-	m.store.forget(m)
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"sync"
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
@@ -19,9 +18,6 @@ import (
 type store struct {
 	*roster.Roster
 	ends ends
-
-	mu        sync.Mutex
-	mailboxes map[*mailbox]bool // connected through this handle; nil when it is closed
 }
 
 func spawn(ctx context.Context, route string, s protocol.Settings) (protocol.Store, error) {
@@ -41,36 +37,7 @@ func handle(r *roster.Roster, err error) (protocol.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store{Roster: r, mailboxes: map[*mailbox]bool{}}, nil
-}
-
-// remember counts m among the mailboxes, unless the handle is closed.
-func (s *store) remember(m *mailbox) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.mailboxes == nil {
-		return false
-	}
-	s.mailboxes[m] = true
-	return true
-}
-
-func (s *store) forget(m *mailbox) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.mailboxes, m)
-}
-
-// Close drops the handle, and leaves its clients as a crash would.
-func (s *store) Close() error {
-	s.mu.Lock()
-	left := s.mailboxes
-	s.mailboxes = nil
-	s.mu.Unlock()
-	for m := range left {
-		m.abandon()
-	}
-	return s.Roster.Close()
+	return &store{Roster: r}, nil
 }
 
 // Unread counts what the rings of a mailbox hold.

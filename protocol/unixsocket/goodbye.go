@@ -147,7 +147,6 @@ func (m *Mailbox) close() bool {
 	if !m.closed.CompareAndSwap(false, true) {
 		return false
 	}
-	m.store.forget(m)
 	m.end(protocol.ErrClosed)
 	m.poller.wake()
 	m.closing.Lock()   // every call that began before has ended

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/ipcmgr/ipcmgr/internal/perl"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
@@ -56,18 +55,13 @@ func shared(route string) *perl.Route {
 }
 
 // store is one handle.
-type store struct {
-	*roster.Roster
-
-	mu    sync.Mutex
-	boxes map[*Mailbox]struct{} // connected through this handle; nil when it is closed
-}
+type store struct{ *roster.Roster }
 
 func handle(r *roster.Roster, err error) (protocol.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store{Roster: r, boxes: map[*Mailbox]struct{}{}}, nil
+	return &store{r}, nil
 }
 
 func spawn(ctx context.Context, route string, s protocol.Settings) (protocol.Store, error) {
@@ -99,7 +93,7 @@ func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protoco
 	if err != nil {
 		return nil, failed("connect", o.ID, err)
 	}
-	if !s.remember(m) {
+	if !m.entry.Hold(m.abandon) {
 		m.abandon()
 		return nil, failed("connect", o.ID, protocol.ErrClosed)
 	}
@@ -115,31 +109,4 @@ func (s *store) Unread(ctx context.Context, id string) (int, error) {
 		return 0, failed("count the unread of", id, err)
 	}
 	return 0, nil
-}
-
-// Close drops the handle, and leaves its clients as a crash would.
-func (s *store) Close() error {
-	s.mu.Lock()
-	boxes := s.boxes
-	s.boxes = nil
-	s.mu.Unlock()
-	for m := range boxes {
-		m.abandon()
-	}
-	return s.Roster.Close()
-}
-
-func (s *store) remember(m *Mailbox) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.boxes != nil {
-		s.boxes[m] = struct{}{}
-	}
-	return s.boxes != nil
-}
-
-func (s *store) forget(m *Mailbox) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.boxes, m)
 }
