@@ -53,7 +53,8 @@ type Client interface {
 	Poll(ctx context.Context, max int) ([]*Message, error)
 	// Next waits for the next message and acknowledges none: that is left to
 	// Message.Ack, so what it hands out may be passed on to others, and be
-	// settled in any order. ErrTerminated once.
+	// settled in any order. Suspend and Disconnect put back what it handed out
+	// and nobody has settled. ErrTerminated once.
 	Next(ctx context.Context) (*Message, error)
 	// TryNext is Next without waiting: nil when no message is ready, or when
 	// another goroutine waits for the next one.
@@ -75,8 +76,8 @@ type Client interface {
 	// suspends without knowing what was done.
 	RequeueAll() error
 	// Suspend leaves with the intent to return, by until unless it is zero.
-	// Peers may go on sending. What was handed out and not put back is
-	// acknowledged. It matches errors.ErrUnsupported where the protocol keeps
+	// Peers may go on sending. What was handed out, but by Next, and not put
+	// back is acknowledged. It matches errors.ErrUnsupported where the protocol keeps
 	// no mailbox.
 	Suspend(ctx context.Context, until time.Time) error
 	// Disconnect leaves for good. The mailbox first refuses new messages; what

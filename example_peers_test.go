@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ipcmgr/ipcmgr"
@@ -192,12 +193,14 @@ func ExampleStore_WaitPeer() {
 	ctx := context.Background()
 	st := must(ipcmgr.Spawn(ctx, memory))
 	defer closeStore(st)
-	go func() { // as two other processes would
+	var others sync.WaitGroup
+	others.Go(func() { // as two other processes would
 		must(st.Connect(ctx, "a"))
 		must(st.Connect(ctx, "b"))
-	}()
+	})
 
 	fmt.Println(st.WaitPeer(ctx, "a", "b"))
+	others.Wait()
 	// Output: <nil>
 }
 

@@ -40,6 +40,10 @@ type inbox struct {
 // hand is what the next call of the same kind acknowledges.
 type hand struct{ messages []*Message }
 
+// lending is the hand of calls that leave all acknowledging to Message.Ack,
+// whoever leaves.
+var lending = new(hand)
+
 func (in *inbox) init() {
 	in.turn = make(chan struct{}, 1)
 	in.senders = map[string]string{}
@@ -68,7 +72,11 @@ func (in *inbox) next(h *hand) *Message {
 		return m
 	}
 	in.handOut(m)
-	if h != nil {
+	switch h {
+	case nil:
+	case lending:
+		m.lent = true
+	default:
 		h.messages = append(h.messages, m)
 	}
 	return m
@@ -106,7 +114,7 @@ func (in *inbox) settle(m *Message) {
 // release acknowledges what is in h and was not settled by other means. in.mu
 // is held.
 func (in *inbox) release(h *hand) {
-	if h == nil {
+	if h == nil || h == lending {
 		return
 	}
 	for n, m := range h.messages {

@@ -62,11 +62,18 @@ func (c *client) stop() error {
 	return nil
 }
 
-// settleHandedOut acknowledges what was handed out and not put back.
+// settleHandedOut acknowledges what was handed out and not put back. What was
+// lent is put back: nobody has said that it was done.
 func (c *client) settleHandedOut(ctx context.Context) error {
 	in := &c.in
 	in.mu.Lock()
-	for _, m := range slices.Clone(in.out) {
+	out := slices.Clone(in.out)
+	for _, m := range slices.Backward(out) {
+		if m.state == handed && m.lent {
+			in.putBack(m)
+		}
+	}
+	for _, m := range out {
 		if m.state == handed {
 			in.settle(m)
 		}

@@ -31,6 +31,7 @@ type Message struct {
 
 	// Of a message that a client fetched. The inbox guards state.
 	terminate bool // asks to terminate: handed out as ErrTerminated only
+	lent      bool // handed out by Next or TryNext
 	state     messageState
 	slot      uint32 // its place in batch
 	batch     *batch

@@ -3,7 +3,9 @@ package ipcmgr_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -40,13 +42,45 @@ func TestNext(t *testing.T) {
 	})
 }
 
+// Nor is it when its client leaves: it is put back.
+func TestNextIsNotSettledByLeaving(t *testing.T) {
+	each(t, func(t *testing.T, s *ipcmgr.Store) {
+		ctx := testContext(t)
+		a, b := connect(t, s, "a"), connect(t, s, "b")
+		send(t, a, "b", "one", "two", "three", "four")
+		require.Equal(t, []string{"one"}, receive(t, b, 1)) // acknowledged by leaving
+		for range 2 {
+			_, err := b.Next(ctx)
+			require.NoError(t, err)
+		}
+		var err error
+		if s.Features().Suspends {
+			require.NoError(t, b.Suspend(ctx, time.Time{}))
+			b, err = s.Reconnect(ctx, "b")
+			require.NoError(t, err)
+			for _, again := range []bool{true, true, false} {
+				m, err := b.Next(ctx)
+				require.NoError(t, err)
+				require.Equal(t, again, m.Redelivered)
+			}
+		}
+		err = b.Disconnect(ctx, nil)
+		var unread *ipcmgr.UnreadError
+		require.ErrorAs(t, err, &unread)
+		require.Equal(t, map[string]int64{"a": 3}, unread.From)
+		require.EqualValues(t, 1, b.Stats().Read["a"])
+	})
+}
+
 func ExampleStore_WaitUntil() {
 	ctx := context.Background()
 	err := ipcmgr.Run(ctx, ipcmgr.Config{Protocol: ipcmgr.Names{"mem"}}, func(ctx context.Context, s *ipcmgr.Store) error {
-		go func() {
+		var others sync.WaitGroup
+		defer others.Wait()
+		others.Go(func() {
 			s.Connect(ctx, "a")
 			s.Connect(ctx, "b")
-		}()
+		})
 		return s.WaitUntil(ctx, func(peers []ipcmgr.Peer) bool { return len(peers) == 2 })
 	})
 	fmt.Println(err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 	"github.com/ipcmgr/ipcmgr/protocol"
 	_ "github.com/ipcmgr/ipcmgr/protocol/all"
 )
@@ -190,7 +191,7 @@ func runBlock(t *testing.T, block, name string, args ...string) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	require.NoError(t, err, stderr.String())
-	require.Empty(t, stderr.String())
+	require.Empty(t, trial.WithoutNotices(stderr.String()))
 	if want, ok := outputComment(block); ok {
 		require.Equal(t, want, strings.TrimSpace(string(out)))
 	}

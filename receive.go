@@ -51,12 +51,12 @@ func (c *client) Messages(ctx context.Context) iter.Seq2[*Message, error] {
 }
 
 func (c *client) Next(ctx context.Context) (*Message, error) {
-	m, err := c.nextMessage(ctx, always, nil)
+	m, err := c.nextMessage(ctx, always, lending)
 	return m, c.errorTo("receive", "", err)
 }
 
 func (c *client) TryNext(ctx context.Context) (*Message, error) {
-	m, err := c.nextMessage(ctx, never, nil)
+	m, err := c.nextMessage(ctx, never, lending)
 	return m, c.errorTo("receive", "", err)
 }
 

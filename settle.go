@@ -81,7 +81,7 @@ func (c *client) requeue(put func(*inbox) error) error {
 // putBack makes a message that was handed out the next one. in.mu is held.
 func (in *inbox) putBack(m *Message) {
 	again := *m
-	again.state, again.Redelivered = ready, true
+	again.state, again.Redelivered, again.lent = ready, true, false
 	in.back = append(in.back, &again)
 	in.takeBack(m, returned)
 }

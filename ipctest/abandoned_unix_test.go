@@ -34,19 +34,22 @@ var keeper = ipctest.Register("keeper", func(ctx context.Context, c ipcmgr.Clien
 	return context.Cause(ctx)
 })
 
-// A test binary that panics at its timeout, or is killed, leaves no process.
+// A test binary that is killed, or panics as it does at its timeout, leaves no
+// process.
 func TestNoProcessIsLeft(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
-	for how, args := range map[string][]string{"killed": {}, "timeout": {"-test.timeout=2s"}} {
+	for _, how := range []string{"killed", "timeout"} {
 		t.Run(how, func(t *testing.T) {
 			// The pipe ends when the last process has that inherited it.
 			r, w, err := os.Pipe()
 			require.NoError(t, err)
 			defer r.Close()
-			cmd := exec.CommandContext(ipctest.Context(t), self, append([]string{"-test.run=^TestHanging$"}, args...)...)
+			cmd := exec.CommandContext(ipctest.Context(t), self, "-test.run=^TestHanging$")
 			cmd.Env = append(os.Environ(), hangingEnv+"=1")
 			cmd.ExtraFiles = []*os.File{w, w} // a worker has something else in the place of the first
+			stdin, err := cmd.StdinPipe()
+			require.NoError(t, err)
 			out, err := cmd.StdoutPipe()
 			require.NoError(t, err)
 			var stderr strings.Builder
@@ -57,10 +60,12 @@ func TestNoProcessIsLeft(t *testing.T) {
 			require.NoError(t, err)
 			if how == "killed" {
 				require.NoError(t, cmd.Process.Kill())
+			} else {
+				require.NoError(t, stdin.Close())
 			}
 			require.Error(t, cmd.Wait())
 			if how == "timeout" {
-				require.Contains(t, stderr.String(), "panic: test timed out")
+				require.Contains(t, stderr.String(), "panic: time is over")
 			}
 			require.NoError(t, r.SetReadDeadline(time.Now().Add(time.Minute)))
 			_, err = io.Copy(io.Discard, r)
@@ -69,8 +74,8 @@ func TestNoProcessIsLeft(t *testing.T) {
 	}
 }
 
-// TestHanging is what TestNoProcessIsLeft runs in another process: it does not
-// use the context that would end it in time.
+// TestHanging is what TestNoProcessIsLeft runs in another process, until that
+// says that its time is over: it does not use the context that would end it.
 func TestHanging(t *testing.T) {
 	if os.Getenv(hangingEnv) == "" {
 		return
@@ -80,31 +85,9 @@ func TestHanging(t *testing.T) {
 	keeper.Start(t, st, "a", "b")
 	ipctest.ExpectAnyOrder(t, me, ipctest.From("a", true), ipctest.From("b", true))
 	os.Stdout.WriteString("hanging\n")
+	go func() { // not the test's goroutine, as when the timeout has passed
+		io.Copy(io.Discard, os.Stdin)
+		panic("time is over")
+	}()
 	me.Receive(t.Context())
-}
-
-const waitingEnv = "IPCTEST_TEST_WAITING"
-
-// A test that waits in vain fails before the timeout of the test binary, so
-// that the reason is told and nothing is left.
-func TestFailsBeforeTheTimeout(t *testing.T) {
-	self, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.CommandContext(ipctest.Context(t), self, "-test.run=^TestWaiting$", "-test.timeout=8s")
-	cmd.Env = append(os.Environ(), waitingEnv+"=1")
-	out, err := cmd.CombinedOutput()
-	require.Error(t, err)
-	require.Contains(t, string(out), `"test" expected from "a"`)
-	require.Contains(t, string(out), "the -timeout of the test binary is near")
-	require.NotContains(t, string(out), "panic")
-}
-
-// TestWaiting is what TestFailsBeforeTheTimeout runs.
-func TestWaiting(t *testing.T) {
-	if os.Getenv(waitingEnv) == "" {
-		return
-	}
-	st := ipctest.Store(t, ipcmgr.Config{Protocol: ipcmgr.Names{"fsqueue"}})
-	echo.Start(t, st, "a")
-	ipctest.Expect(t, ipctest.Connect(t, st, "test"), "a", "never")
 }

@@ -11,9 +11,6 @@ import (
 
 var patience = flag.Duration("ipctest.wait", 30*time.Second, "how long a test waits for what is to happen")
 
-// stopWithin bounds the end of a worker and the shutdown of a store.
-const stopWithin = 10 * time.Second
-
 var began = time.Now()
 
 // Context gives a context that ends with the test, and before the -timeout of
@@ -44,7 +41,7 @@ func waiting(t testing.TB) (context.Context, context.CancelFunc) {
 
 // finishing gives the context of a clean-up, when the test's own has ended.
 func finishing(t testing.TB) (context.Context, context.CancelFunc) {
-	limit := min(stopWithin, *patience)
+	limit := *patience
 	if end, ok := deadline(t); ok {
 		limit = min(limit, time.Until(end)-reserve(end)/4)
 	}

@@ -85,6 +85,32 @@ func TestExpectTimesOut(t *testing.T) {
 	drain(t, me)
 }
 
+// A test that waits in vain fails before the timeout of the test binary, so
+// that the reason is told and the clean-up still fits.
+func TestFailsBeforeTheTimeout(t *testing.T) {
+	log := failing(t, func(t testing.TB) {
+		st := ipctest.Store(t, ipcmgr.Config{Protocol: ipcmgr.Names{"fsqueue"}})
+		echo.Start(t, st, "a")
+		me := ipctest.Connect(t, st, "test")
+		hurried := withDeadline{t, time.Now().Add(time.Second)}
+		end, ok := ipctest.Context(hurried).Deadline()
+		require.True(t, ok)
+		require.Less(t, end, hurried.end)
+		ipctest.Expect(hurried, me, "a", "never")
+	})
+	require.Contains(t, log, `"test" expected from "a"`)
+	require.Contains(t, log, "the -timeout of the test binary is near")
+	require.NotContains(t, log, "and also", "the clean-up")
+}
+
+// withDeadline is a test in a binary that has a -timeout.
+type withDeadline struct {
+	testing.TB
+	end time.Time
+}
+
+func (t withDeadline) Deadline() (time.Time, bool) { return t.end, true }
+
 // withContext is a test with a context of its own.
 type withContext struct {
 	testing.TB

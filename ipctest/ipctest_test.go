@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -131,16 +132,24 @@ func TestUnaskedCrash(t *testing.T) {
 	}
 }
 
-// A worker that does not receive ends with its context.
+// A worker that does not receive ends with its context, in the half of the time
+// that is left when it was asked in vain. Time is virtual.
 func TestDeafWorker(t *testing.T) {
-	for _, protocol := range []string{"mem", "fsqueue"} {
-		t.Run(protocol, func(t *testing.T) {
-			t.Parallel() // it takes seconds
-			st := ipctest.Store(t, ipcmgr.Config{Protocol: ipcmgr.Names{protocol}})
-			echo.Start(t, st, "b")
-			deaf.Start(t, st, "a")
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		st := ipctest.Store(t, ipcmgr.Config{Protocol: ipcmgr.Names{"mem"}})
+		echo.Start(t, st, "b")
+		deaf.Start(t, st, "a")
+	})
+}
+
+// So does one in a process of its own. Where nobody can ask it, nothing is
+// waited for in vain.
+func TestDeafWorkerProcess(t *testing.T) {
+	st := ipctest.Store(t, ipcmgr.Config{Protocol: ipcmgr.Names{"fsqueue"}})
+	handle, err := ipcmgr.Open(ipctest.Context(t), st.Info().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, handle.Close()) })
+	deaf.Start(t, handle, "a")
 }
 
 // Tests in parallel share the check for leaks.

@@ -2,6 +2,7 @@ package ipctest
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"runtime"
 	"slices"
@@ -17,10 +18,11 @@ import (
 var counted census
 
 type census struct {
-	mu     sync.Mutex
-	stores int
-	routes []string
-	before belongings
+	mu       sync.Mutex
+	stores   int
+	checking bool // the last of several stores has gone
+	routes   []string
+	before   belongings
 }
 
 // belongings are what a process may leave behind in itself.
@@ -32,7 +34,7 @@ type belongings struct {
 func (c *census) enter() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stores == 0 {
+	if c.stores == 0 && !c.checking {
 		warmUp()
 		c.routes, c.before = nil, look()
 	}
@@ -44,38 +46,53 @@ func (c *census) leave(t testing.TB, route string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.routes = append(c.routes, route)
-	if c.stores--; c.stores > 0 {
+	if c.stores--; c.stores > 0 || c.checking {
 		return
 	}
-	for _, leak := range c.leaks() {
+	c.checking = true
+	defer func() { c.checking = false }()
+	ctx, cancel := finishing(t)
+	defer cancel()
+	for _, leak := range c.leaks(ctx) {
 		complain(t, "ipctest: left behind: %s", leak)
 	}
 }
 
-// settled is how long what ends may take to be gone.
-const settled = 5 * time.Second
-
-// leaks lists what is new.
-func (c *census) leaks() []string {
-	var left []string
-	for end := time.Now().Add(settled); ; <-time.After(time.Millisecond) {
-		now := look()
-		left = nil
-		for id, stack := range now.goroutines {
-			if _, old := c.before.goroutines[id]; !old {
-				left = append(left, stack)
-			}
-		}
-		for fd, to := range now.descriptors {
-			if c.before.descriptors[fd] != to && c.isOurs(to) {
-				left = append(left, "descriptor "+fd+" of "+to)
-			}
-		}
-		if len(left) == 0 || time.Now().After(end) {
-			slices.Sort(left)
+// leaks lists what is new and does not end before ctx does. If another test makes
+// a store meanwhile, its end is the one to look: what that test runs is new, too.
+func (c *census) leaks(ctx context.Context) []string {
+	for {
+		left := c.newSince()
+		if len(left) == 0 || ctx.Err() != nil {
 			return left
 		}
+		c.mu.Unlock()
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+		}
+		c.mu.Lock()
+		if c.stores > 0 {
+			return nil
+		}
 	}
+}
+
+// newSince lists what is there now, and was not before.
+func (c *census) newSince() (left []string) {
+	now := look()
+	for id, stack := range now.goroutines {
+		if _, old := c.before.goroutines[id]; !old {
+			left = append(left, stack)
+		}
+	}
+	for fd, to := range now.descriptors {
+		if c.before.descriptors[fd] != to && c.isOurs(to) {
+			left = append(left, "descriptor "+fd+" of "+to)
+		}
+	}
+	slices.Sort(left)
+	return left
 }
 
 // isOurs leaves out what only the test itself can have opened, such as files

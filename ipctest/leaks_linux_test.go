@@ -1,6 +1,7 @@
 package ipctest_test
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,8 +16,11 @@ import (
 func TestLeaks(t *testing.T) {
 	stay := make(chan struct{})
 	var open []*os.File
+	wait := flag.Lookup("ipctest.wait").Value
+	defer flag.Set("ipctest.wait", wait.String())
 	log := failing(t, func(t testing.TB) {
 		st := ipctest.Store(t, ipcmgr.Config{Protocol: ipcmgr.Names{"fsqueue"}})
+		t.Cleanup(func() { require.NoError(t, wait.Set("1s")) }) // they do not end
 		go forgotten(stay)
 		f, err := os.Open(st.Info().Route)
 		require.NoError(t, err)

@@ -84,7 +84,7 @@ func (s *scene) launchHere(ctx context.Context, id string, f func(context.Contex
 // leave keeps the mailbox if the worker failed. That it has left itself, or was
 // killed, is no error.
 func leave(c ipcmgr.Client, result error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), *patience)
 	defer cancel()
 	var err error
 	if result != nil && c.Store().Features().Suspends {

@@ -16,7 +16,7 @@ import (
 
 const statusFailed = 1
 
-const (
+var (
 	// leaveWithin bounds Suspend and Disconnect at the end of a child.
 	leaveWithin = 5 * time.Second
 	// orphanedFor is how long a child may go on after its parent's end.

@@ -3,6 +3,7 @@
 package proc_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,13 +73,13 @@ func TestUnreadIsReported(t *testing.T) {
 	each(t, func(t *testing.T, st *ipcmgr.Store) {
 		ctx := testContext(t)
 		me := connect(t, st, "me")
-		seen := make(chan string, 1)
-		child, err := stubborn.Start(ctx, st, "kid", proc.Lines(func(_, line string) { seen <- line }))
+		var seen strings.Builder
+		child, err := stubborn.Start(ctx, st, "kid", proc.LinesTo(&seen))
 		require.NoError(t, err)
 		require.NoError(t, me.Send(ctx, "kid", "never read"))
 		require.NoError(t, me.Disconnect(ctx, nil)) // which closes its connection, so all has arrived
 		require.NoError(t, child.Signal(sigTerm))
 		require.NoError(t, child.Wait(ctx))
-		require.Contains(t, <-seen, `"kid" left with unread messages`)
+		require.Contains(t, seen.String(), `"kid" left with unread messages`)
 	})
 }

@@ -4,8 +4,10 @@ package proc_test
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -43,29 +45,39 @@ func TestKilledParent(t *testing.T) {
 
 const lonelyEnv = "PROC_TEST_LONELY"
 
-// A test binary that is killed, by its own timeout for instance, leaves nobody
-// behind, not even a child that hears nothing.
+// A test binary that is killed, or panics as it does at its timeout, leaves
+// nobody behind, not even a child that hears nothing.
 func TestKilledTestBinary(t *testing.T) {
 	st := spawn(t, "fsqueue+json")
 	ctx := testContext(t)
 	self, err := os.Executable()
 	require.NoError(t, err)
-	for f, timeout := range map[proc.Func]string{echo: "500ms", deaf: "0"} {
+	for _, f := range []proc.Func{echo, deaf} {
 		alive := newPipeEnd(t)
-		cmd := exec.CommandContext(ctx, self, "-test.run=^TestLonely$", "-test.timeout="+timeout)
+		cmd := exec.CommandContext(ctx, self, "-test.run=^TestLonely$")
 		cmd.Env = append(os.Environ(), lonelyEnv+"="+f.Name(), ipcmgr.EnvStore+"="+st.Info().String())
 		alive.giveTo(cmd)
+		stdin, err := cmd.StdinPipe()
+		require.NoError(t, err)
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
 		require.NoError(t, cmd.Start())
-		require.NoError(t, st.WaitPeer(ctx, "lonely"))
-		if timeout == "0" {
+		require.NoError(t, st.WaitPeer(ctx, f.Name()))
+		if f == echo {
+			require.NoError(t, stdin.Close())
+		} else {
 			require.NoError(t, cmd.Process.Kill())
 		}
 		require.Error(t, cmd.Wait())
+		if f == echo {
+			require.Contains(t, stderr.String(), "panic: time is over")
+		}
 		alive.wait(t)
 	}
 }
 
-// TestLonely is a test that hangs, in the binary that TestKilledTestBinary runs.
+// TestLonely is a test that hangs, in the binary that TestKilledTestBinary
+// runs, until that says that its time is over.
 func TestLonely(t *testing.T) {
 	f, ok := map[string]proc.Func{"echo": echo, "deaf": deaf}[os.Getenv(lonelyEnv)]
 	if !ok {
@@ -73,8 +85,12 @@ func TestLonely(t *testing.T) {
 	}
 	st, err := ipcmgr.Open(t.Context(), "")
 	require.NoError(t, err)
-	_, err = f.Start(t.Context(), st, "lonely")
+	_, err = f.Start(t.Context(), st, f.Name())
 	require.NoError(t, err)
+	go func() { // not the test's goroutine, as when the timeout has passed
+		io.Copy(io.Discard, os.Stdin)
+		panic("time is over")
+	}()
 	select {}
 }
 

@@ -45,8 +45,9 @@ func (c *Child) listen(line func(id, line string)) {
 		return []io.Writer{l}
 	}
 	if _, isFile := c.cmd.Stderr.(*os.File); !isFile || line != nil {
+		// The tail comes first: a line that was told is among the last words.
 		c.tail = new(tail)
-		c.cmd.Stderr = tee(c.cmd.Stderr, append(split(), c.tail)...)
+		c.cmd.Stderr = tee(c.cmd.Stderr, append([]io.Writer{c.tail}, split()...)...)
 	}
 	if both && c.cmd.Stdout != nil {
 		c.cmd.Stdout = c.cmd.Stderr // one pipe, so that the order stays

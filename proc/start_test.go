@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"os/exec"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 	"github.com/ipcmgr/ipcmgr/proc"
 )
 
@@ -193,18 +193,6 @@ func TestRegisterTwice(t *testing.T) {
 	require.Panics(t, func() { proc.Register("echo", doEcho) })
 }
 
-// withoutNotices leaves out what the library logs where the machine's limits
-// are reached.
-func withoutNotices(text string) string {
-	var kept strings.Builder
-	for line := range strings.Lines(text) {
-		if !strings.Contains(line, "WARN ipcmgr") {
-			kept.WriteString(line)
-		}
-	}
-	return kept.String()
-}
-
 func TestChildOutput(t *testing.T) {
 	st := spawn(t, "fsqueue+json")
 	ctx := testContext(t)
@@ -217,9 +205,9 @@ func TestChildOutput(t *testing.T) {
 		child, err := proc.Start(ctx, st, id, cmd, lines)
 		require.NoError(t, err)
 		require.NoError(t, child.Wait(ctx))
-		require.Equal(t, "one\ntwo\nno newline", withoutNotices(own.String()), "in the order in which it was written")
+		require.Equal(t, "one\ntwo\nno newline", trial.WithoutNotices(own.String()), "in the order in which it was written")
 	}
-	require.Equal(t, "a: one\na: two\na: no newline\nb: one\nb: two\nb: no newline\n", withoutNotices(told.String()))
+	require.Equal(t, "a: one\na: two\na: no newline\nb: one\nb: two\nb: no newline\n", trial.WithoutNotices(told.String()))
 
 	var mu sync.Mutex
 	var got []string

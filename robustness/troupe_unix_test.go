@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds what would otherwise hang for ever.
-const patience = 60 * time.Second
+const patience = stuck
 
 // member is a player as the director sees it: a part, and the process that
 // plays it now.

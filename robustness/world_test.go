@@ -24,8 +24,8 @@ import (
 	"github.com/ipcmgr/ipcmgr/serializer"
 )
 
-// stuck is when anything is called hanging.
-const stuck = time.Minute
+// stuck is when anything is called hanging, on whatever machine.
+const stuck = 5 * time.Minute
 
 var (
 	inDirectories = trial.Viable("fsqueue", "unixsocket", "bbolt", "shm")
@@ -169,17 +169,18 @@ func (w *world) await(id string, state ipcmgr.State) {
 	require.NoError(w, context.Cause(w.ctx))
 }
 
-// quickly holds that one of a few tries takes much less than the second that
-// a sleep or a time-out would.
+// quickly holds that nothing sleeps or times out, which takes a second each
+// time: what only a busy machine delays is done much sooner now and then.
 func quickly(t testing.TB, do func()) {
 	t.Helper()
-	best := stuck
-	for range 5 {
+	for end := time.Now().Add(stuck / 2); time.Now().Before(end); {
 		start := time.Now()
 		do()
-		best = min(best, time.Since(start))
+		if time.Since(start) < 700*time.Millisecond {
+			return
+		}
 	}
-	require.Less(t, best, 700*time.Millisecond)
+	t.Fatal("it is never done sooner than in a second")
 }
 
 // A puppet is a client in a process of its own that does what it is told.

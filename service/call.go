@@ -133,6 +133,16 @@ type call struct {
 	err                 error // once done is closed
 }
 
+// settled says whether the call has ended.
+func (p *call) settled() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // failed says which call failed. An answer says it itself.
 func (p *call) failed(err error) error {
 	if _, ok := err.(*RemoteError); ok {
@@ -186,37 +196,26 @@ func (c *Caller) start(ctx context.Context, p *call, body any) error {
 
 // await waits until a call is settled, and receives meanwhile if no other does.
 func (c *Caller) await(ctx context.Context, p *call) error {
-	r := c.newReader(ctx, false)
+	r := newReader(ctx, p)
 	defer r.close()
-	for {
+	for !p.settled() {
 		select {
 		case <-p.done:
-			return p.err
-		default:
-		}
-		select {
-		case <-p.done:
-			return p.err
+			continue
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case c.turn <- struct{}{}:
 		}
 		var err error
-		select {
-		case <-p.done:
-		default:
+		if !p.settled() {
 			err = c.read(r)
 		}
 		<-c.turn
-		if err != nil {
-			select {
-			case <-p.done:
-				return p.err
-			default:
-				return err
-			}
+		if err != nil && !p.settled() {
+			return err
 		}
 	}
+	return p.err
 }
 
 // forget makes an answer that comes later a late one.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -252,6 +255,7 @@ func TestServiceDisconnects(t *testing.T) {
 		svc = connect(t, st, "svc")
 		f = service.Go[any](testContext(t), c, "svc", "x", nil)
 		svc.Disconnect(testContext(t), nil)
+		awaitTick(t)
 		serve(t, st, "svc", echo)
 		_, err = f.Await(testContext(t))
 		require.ErrorIs(t, err, ipcmgr.ErrPeerGone)
@@ -259,6 +263,20 @@ func TestServiceDisconnects(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 3, got)
 	})
+}
+
+// awaitTick returns when a file that is made is younger than now. The time since
+// when a peer is there may be that of a file, and so that of the clock's last tick.
+func awaitTick(t *testing.T) {
+	path, now := filepath.Join(t.TempDir(), "tick"), time.Now()
+	for {
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		if info.ModTime().After(now) {
+			return
+		}
+	}
 }
 
 // While a service is suspended its callers wait, until its deadline.
@@ -287,12 +305,36 @@ func TestServiceSuspends(t *testing.T) {
 		s.End()
 		require.NoError(t, <-ended)
 
-		require.NoError(t, again.Suspend(testContext(t), time.Now().Add(200*time.Millisecond)))
-		_, err = service.Call[int](testContext(t), c, "svc", "echo", 3)
+		require.NoError(t, again.Suspend(testContext(t), time.Time{}))
+		f = service.Go[int](testContext(t), c, "svc", "echo", 3)
+		again, err = st.Reconnect(testContext(t), "svc")
+		require.NoError(t, err)
+		require.NoError(t, again.Suspend(testContext(t), time.Now().Add(-time.Second)))
+		_, err = f.Await(testContext(t))
 		require.ErrorIs(t, err, ipcmgr.ErrPeerGone)
 		require.ErrorContains(t, err, "deadline")
 		_, err = st.Reconnect(testContext(t), "svc")
 		require.NoError(t, err)
+	})
+}
+
+// The deadline of a suspension ends a call that waits when it comes. Time is
+// virtual.
+func TestDeadlineOfASuspension(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st, err := ipcmgr.Spawn(t.Context(), ipcmgr.Config{Protocol: ipcmgr.Names{"mem"}})
+		require.NoError(t, err)
+		svc, me := connect(t, st, "svc"), connect(t, st, "me")
+		require.NoError(t, svc.Suspend(t.Context(), time.Now().Add(time.Hour)))
+		c := service.NewCaller(me)
+		began := time.Now()
+		_, err = service.Call[any](t.Context(), c, "svc", "x", nil)
+		require.ErrorIs(t, err, ipcmgr.ErrPeerGone)
+		require.ErrorContains(t, err, "deadline")
+		require.Equal(t, time.Hour, time.Since(began).Truncate(time.Minute))
+		require.NoError(t, c.Disconnect(t.Context(), nil))
+		require.NoError(t, st.Unspawn(t.Context()))
+		require.NoError(t, st.Close())
 	})
 }
 
@@ -333,6 +375,22 @@ func TestLateAndFalseAnswers(t *testing.T) {
 		require.Equal(t, 5, got)
 		require.GreaterOrEqual(t, c.CallStats().Late, int64(1))
 	})
+}
+
+// A call that is given up at the moment in which somebody begins to wait for it
+// ends all the same.
+func TestGivenUpWhileAwaited(t *testing.T) {
+	st := spawn(t, kinds[0])
+	connect(t, st, "svc")
+	c := caller(t, st, "me")
+	waiting := testContext(t)
+	for range 2000 {
+		ctx, cancel := context.WithCancel(waiting)
+		f := service.Go[any](ctx, c, "svc", "x", nil)
+		go cancel()
+		_, err := f.Await(waiting)
+		require.ErrorIs(t, err, context.Canceled)
+	}
 }
 
 func TestCloseEndsCalls(t *testing.T) {

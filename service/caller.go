@@ -82,7 +82,7 @@ func (c *Caller) CallStats() CallerStats {
 // Receive is that of the client, for messages that are no answers.
 func (c *Caller) Receive(ctx context.Context) (*ipcmgr.Message, error) {
 	c.acknowledgeReceived(ctx)
-	r := c.newReader(ctx, true)
+	r := newReader(ctx, nil)
 	defer r.close()
 	it, err := c.next(r)
 	if err != nil {
@@ -95,7 +95,7 @@ func (c *Caller) Receive(ctx context.Context) (*ipcmgr.Message, error) {
 // Messages is that of the client, for messages that are no answers.
 func (c *Caller) Messages(ctx context.Context) iter.Seq2[*ipcmgr.Message, error] {
 	return func(yield func(*ipcmgr.Message, error) bool) {
-		r := c.newReader(ctx, true)
+		r := newReader(ctx, nil)
 		defer r.close()
 		for {
 			it, err := c.next(r)

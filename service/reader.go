@@ -13,13 +13,11 @@ var errWoken = errors.New("woken")
 // reader is one goroutine's part in receiving.
 type reader struct {
 	ctx  context.Context
-	asks bool // for messages, not for the answer to a call
+	call *call // whose answer it waits for; nil: it asks for messages
 	stop func() bool
 }
 
-func (c *Caller) newReader(ctx context.Context, asks bool) *reader {
-	return &reader{ctx: ctx, asks: asks}
-}
+func newReader(ctx context.Context, p *call) *reader { return &reader{ctx: ctx, call: p} }
 
 func (r *reader) close() {
 	if r.stop != nil {
@@ -46,7 +44,9 @@ func (r *reader) begin(c *Caller) (context.Context, error) {
 		return nil, ipcmgr.ErrClosed
 	case r.ctx.Err() != nil:
 		return nil, context.Cause(r.ctx)
-	case c.mourning, r.asks && len(c.ordinary) > 0:
+	case c.mourning, r.call == nil && len(c.ordinary) > 0:
+		return nil, nil
+	case r.call != nil && r.call.settled(): // before there was a reader to be woken
 		return nil, nil
 	}
 	if c.receive == nil || c.receive.Err() != nil {

@@ -209,7 +209,7 @@ func (s *Service) addWorker(ctx context.Context) {
 	s.running.Add(1)
 	s.idle.Add(1)
 	s.wg.Go(func() {
-		r := s.caller.newReader(s.ending, true)
+		r := newReader(s.ending, nil)
 		defer r.close()
 		for {
 			it, err := s.caller.next(r)

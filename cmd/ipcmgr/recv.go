@@ -93,12 +93,20 @@ func (r *receiver) receive(ctx context.Context, c ipcmgr.Client) error {
 }
 
 func (r *receiver) next(ctx context.Context, c ipcmgr.Client) (*ipcmgr.Message, error) {
-	if r.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, r.timeout, &timeoutError{fmt.Sprintf("no message came for %v", r.timeout)})
-		defer cancel()
+	if r.timeout == 0 {
+		return c.Receive(ctx)
 	}
-	return c.Receive(ctx)
+	timed, cancel := context.WithTimeoutCause(ctx, r.timeout, &timeoutError{fmt.Sprintf("no message came for %v", r.timeout)})
+	defer cancel()
+	m, err := c.Receive(timed)
+	if !errors.As(err, new(*timeoutError)) {
+		return m, err
+	}
+	// The time may have been over before anybody looked.
+	if ms, err := c.Poll(ctx, 1); err != nil || len(ms) > 0 {
+		return append(ms, nil)[0], err
+	}
+	return nil, err
 }
 
 // leave suspends where that is possible and wanted.

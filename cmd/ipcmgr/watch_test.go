@@ -110,6 +110,8 @@ func TestRecvKilled(t *testing.T) {
 		sh.run("1\n"+large+"\n3\n", "send", "--as", "alice", "bob", "-")
 		recv, out := sh.start("recv", "--as", "bob")
 		require.JSONEq(t, "1", string(readJSON[printed](t, out).Content))
+		_, err := out.Peek(1) // it is at the large one
+		require.NoError(t, err)
 		require.NoError(t, recv.Process.Kill())
 		_ = recv.Wait()
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -19,7 +20,7 @@ import (
 const childVariable = "IPCMGR_TEST_BELL"
 
 // The child answers each ring of its own bell with one of its parent's, until
-// it is killed or the parent has rung as often as it will.
+// it is killed or its parent has ended.
 func TestMain(m *testing.M) {
 	dir := os.Getenv(childVariable)
 	if dir == "" {
@@ -44,8 +45,11 @@ func echo(dir string) error {
 	if err := r.Ring(); err != nil { // ready
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
 	for {
 		if err := b.Wait(ctx); err != nil {
 			return err
@@ -68,6 +72,8 @@ func child(t testing.TB) (there *Rope, back *Bell) {
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), childVariable+"="+dir)
 	c.Stdout = os.Stdout
+	_, err = c.StdinPipe()
+	require.NoError(t, err)
 	require.NoError(t, c.Start())
 	t.Cleanup(func() {
 		c.Process.Kill()
@@ -80,7 +86,7 @@ func child(t testing.TB) (there *Rope, back *Bell) {
 }
 
 func soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

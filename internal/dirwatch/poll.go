@@ -30,8 +30,7 @@ func startPoll(path, name string, changed func()) *poll {
 	if name == "" {
 		p.look = func(last sight) sight { return look(path, last) }
 	} else {
-		path = filepath.Join(path, name)
-		p.look = func(sight) sight { return lookAtOne(path) }
+		p.look = func(sight) sight { return lookAtOne(path, name) }
 	}
 	go p.run(p.look(sight{}), changed)
 	return p
@@ -48,7 +47,9 @@ func (p *poll) run(seen sight, changed func()) {
 		case <-tick.C:
 		}
 		now := p.look(seen)
-		if !now.same(seen) {
+		// What changed without a trace while the time stood still is told of
+		// once no more of that can come.
+		if !now.same(seen) || now.certain() && !seen.certain() {
 			changed()
 		}
 		seen = now
@@ -64,8 +65,8 @@ func (p *poll) stop() {
 type sight struct {
 	info  os.FileInfo // nil: there is none
 	count int
-	names uint64 // a sum over the names, in whatever order they come
-	taken time.Time
+	names uint64    // a sum over the names, in whatever order they come
+	taken time.Time // zero for that of a file, which says all
 }
 
 // look takes a sight. Where the last one shows that the names are as they were,
@@ -77,7 +78,7 @@ func look(path string, last sight) sight {
 		return now
 	}
 	now.info = info
-	if last.info != nil && sameTime(info, last.info) && last.taken.Sub(info.ModTime()) > coarse {
+	if last.certain() && sameTime(info, last.info) {
 		now.count, now.names = last.count, last.names
 		return now
 	}
@@ -94,13 +95,25 @@ func look(path string, last sight) sight {
 	return now
 }
 
-// lookAtOne takes a sight of one file, whatever it is.
-func lookAtOne(path string) sight {
-	info, _ := os.Lstat(path) // none, or one that cannot be seen
-	return sight{info: info}
+// lookAtOne takes a sight of one file, whatever it is. Where there is none it is
+// the directory's time that tells, and tells of others too: the file may have
+// come since the last look, been seen, and gone.
+func lookAtOne(path, name string) sight {
+	now := sight{taken: time.Now()}
+	now.info, _ = os.Stat(path)
+	if info, err := os.Lstat(filepath.Join(path, name)); err == nil {
+		return sight{info: info}
+	}
+	return now
 }
 
 var seed = maphash.MakeSeed()
+
+// certain says whether each later change will show in the directory's time. The
+// names alone do not tell of one that was given to another file.
+func (s sight) certain() bool {
+	return s.info != nil && s.taken.Sub(s.info.ModTime()) > coarse
+}
 
 func (s sight) same(other sight) bool {
 	if s.info == nil || other.info == nil {

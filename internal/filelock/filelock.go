@@ -97,14 +97,18 @@ func Exclusive(f *os.File, do func() error) error {
 
 // lookers is how long those who look, as Held does, may be in the way. They
 // hold a shared lock for microseconds, but one may lose its processor then, or
-// be stopped.
-const lookers = time.Second
+// be stopped. Of the time between two tries no more than glance counts: in a
+// longer one this process was stopped itself, and they perhaps with it.
+const (
+	lookers = time.Second
+	glance  = lookers / 100
+)
 
 // try takes the lock without waiting for a holder. Where a shared lock can be
 // had there is none, only others who look: they do not count.
 func try(f *os.File) (bool, error) {
-	var since time.Time
-	for {
+	var waited time.Duration
+	for last := time.Now(); ; {
 		if ok, err := flock(f, exclusive, false); ok || err != nil {
 			return ok, err
 		}
@@ -115,12 +119,12 @@ func try(f *os.File) (bool, error) {
 		if err := unlock(f); err != nil {
 			return false, err
 		}
-		if since.IsZero() {
-			since = time.Now()
-		} else if time.Since(since) > lookers {
+		runtime.Gosched()
+		now := time.Now()
+		if waited += min(now.Sub(last), glance); waited > lookers {
 			return false, nil
 		}
-		runtime.Gosched()
+		last = now
 	}
 }
 

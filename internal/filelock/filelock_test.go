@@ -56,7 +56,7 @@ func holder(t *testing.T, path string) (kill func()) {
 }
 
 func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -64,7 +64,7 @@ func soon(t *testing.T) context.Context {
 // idle waits until no goroutine of the package is left for path.
 func idle(t *testing.T, path string) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		queues.Lock()
 		n := len(queues.at)
@@ -80,7 +80,7 @@ func idle(t *testing.T, path string) {
 // queued waits until n callers wait for path.
 func queued(t *testing.T, path string, n int) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		queues.Lock()
 		q := queues.at[path]
@@ -193,7 +193,7 @@ func TestContext(t *testing.T) {
 		cancel(why)
 		require.ErrorIs(t, <-got, why)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for runtime.NumGoroutine() > before+1 {
 		require.True(t, time.Now().Before(deadline), "more than one goroutine waits")
 		runtime.Gosched()

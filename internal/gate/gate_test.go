@@ -19,7 +19,7 @@ import (
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
-const hang10s = 10 * time.Second // no test waits that long unless it hangs
+const stuck = time.Minute // no test waits that long unless it hangs
 
 func TestMain(m *testing.M) {
 	if boxes := os.Getenv("GATE_TEST_SENDER"); boxes != "" {
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeoutCause(t.Context(), hang10s, errors.New("the test hangs"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), stuck, errors.New("the test hangs"))
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -62,6 +62,7 @@ func visit(t *testing.T, box, own string) *Visitor {
 // waiting starts an Admit that waits, and returns when its name is with the
 // gate.
 func waiting(ctx context.Context, t *testing.T, v *Visitor, msgs, bytes int) <-chan error {
+	v.words.Store(wordWant, 0) // of one that waited before
 	done := make(chan error, 1)
 	go func() { done <- v.Admit(ctx, msgs, bytes, true) }()
 	for v.words.Load(wordWant) == 0 {
@@ -79,7 +80,7 @@ func result(t *testing.T, done <-chan error) error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(hang10s):
+	case <-time.After(stuck):
 		t.Fatal("nobody woke the sender")
 		return nil
 	}
@@ -366,18 +367,22 @@ func TestProcessesThroughANarrowGate(t *testing.T) {
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, cmd.Start())
-		defer func() { in.Close(); cmd.Wait() }()
+		defer func() { cmd.Process.Kill(); cmd.Wait() }()
 		_, err = bufio.NewReader(out).ReadString('\n')
 		require.NoError(t, err)
 		wg.Go(func() { fmt.Fprintln(in, each) })
 	}
 	wg.Wait()
-	ctx := within(t)
+	wait := func() { // each wait is bounded, not their sum
+		ctx, cancel := context.WithTimeout(t.Context(), stuck)
+		defer cancel()
+		require.NoError(t, k.Wait(ctx))
+	}
 	for total := 0; total < senders*each; {
 		msgs, bytes := k.Pending()
 		require.LessOrEqual(t, msgs, 4+senders)
 		if msgs == 0 {
-			require.NoError(t, k.Wait(ctx))
+			wait()
 			continue
 		}
 		k.Freed(msgs, bytes)

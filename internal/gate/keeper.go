@@ -110,10 +110,11 @@ func (k *Keeper) Wait(ctx context.Context) error {
 		k.sleep++
 		k.words.Store(wordAsleep, k.sleep)
 		k.Rest()
-		if k.words.Load(wordState) == stateRazed {
+		heard := k.Heard()
+		if k.words.Load(wordState) == stateRazed { // which was set before the call was counted
 			return fmt.Errorf("%w: it was unspawned", protocol.ErrNoStore)
 		}
-		if k.Heard() {
+		if heard {
 			return nil
 		}
 		if err := k.bell.Wait(ctx); err != nil {

@@ -45,18 +45,21 @@ func threads(pid int) int {
 	return len(entries)
 }
 
-// startTime is Start on the wall clock as it stands now.
+// startTime is Start on the wall clock as it stands now. That is read first: if
+// this process is stopped before it reads the other one, the start seems
+// earlier, which is the lesser harm of the two that clockSlack tells of.
 func startTime(pid int) (time.Time, bool) {
 	_, start, err := readStat(pid)
 	if err != nil {
 		return time.Time{}, false
 	}
+	now := time.Now()
 	var up unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
 		return time.Time{}, false
 	}
 	age := time.Duration(up.Nano()) - time.Duration(start)*(time.Second/ticksPerSecond)
-	return time.Now().Add(-age), true
+	return now.Add(-age), true
 }
 
 // readStat takes the state and the start time from /proc/pid/stat.

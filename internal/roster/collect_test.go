@@ -91,7 +91,7 @@ func TestCollectClearsWhatIsUnfinished(t *testing.T) {
 		require.NoError(t, os.Chtimes(route, then, then))
 		return route
 	}
-	young, aged := half("aaaaaaaa", 0), half("bbbbbbbb", 2*abandoned)
+	young, aged := half("aaaaaaaa", -time.Hour), half("bbbbbbbb", 2*abandoned) // young however long this takes
 	living := half("cccccccc", 2*abandoned)
 	p, err := appear(filepath.Join(living, Dot+"-abcdefgh"))
 	require.NoError(t, err)

@@ -147,10 +147,13 @@ func ids(peers []protocol.Peer) []string {
 	return all
 }
 
+// stuck is when anything is called hanging.
+const stuck = time.Minute
+
 // await blocks until the handle's list is as ok wants it.
 func await(t *testing.T, r *Roster, ok func([]protocol.Peer) bool) []protocol.Peer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), stuck)
 	defer cancel()
 	for {
 		peers, rev, err := r.Peers(ctx)
@@ -160,6 +163,17 @@ func await(t *testing.T, r *Roster, ok func([]protocol.Peer) bool) []protocol.Pe
 		}
 		require.NoError(t, r.Changed(ctx, rev), "the list stayed %v", peers)
 	}
+}
+
+// awaiting is await beside what the test goes on to do. It gives nil if the list
+// never came to be so.
+func awaiting(t *testing.T, r *Roster, ok func([]protocol.Peer) bool) <-chan []protocol.Peer {
+	told := make(chan []protocol.Peer, 1)
+	go func() {
+		defer close(told)
+		told <- await(t, r, ok)
+	}()
+	return told
 }
 
 func inState(id string, s protocol.State) func([]protocol.Peer) bool {

@@ -20,29 +20,38 @@ import (
 func TestChangesAreTold(t *testing.T) {
 	r := spawn(t, plainKind)
 	other := open(t, plainKind, r.Route())
-	done := make(chan []protocol.Peer)
-	wait := func(ok func([]protocol.Peer) bool) {
-		go func() { done <- await(t, r, ok) }()
+	var e *Entry
+	for _, step := range []struct {
+		do   func()
+		told func([]protocol.Peer) bool
+	}{
+		{
+			func() { e = enter(t, other, "a", protocol.New) },
+			inState("a", protocol.Active),
+		}, {
+			func() { require.NoError(t, e.Publish(t.Context(), map[string]string{"k": "v"}, nil)) },
+			func(peers []protocol.Peer) bool { return len(peers) == 1 && peers[0].Attrs["k"] == "v" },
+		}, {
+			func() { require.NoError(t, e.Leave(t.Context(), protocol.Departure{Suspend: true}, nil)) },
+			inState("a", protocol.Suspended),
+		}, {
+			func() { e = enter(t, other, "a", protocol.Reconnect) },
+			inState("a", protocol.Active),
+		}, {
+			func() { e.Abandon() },
+			inState("a", protocol.Crashed),
+		}, {
+			func() { e = enter(t, other, "a", protocol.Resume) },
+			inState("a", protocol.Active),
+		}, {
+			func() { require.NoError(t, e.Leave(t.Context(), protocol.Departure{}, nil)) },
+			inState("a", protocol.Gone),
+		},
+	} {
+		told := awaiting(t, r, step.told)
+		step.do()
+		<-told
 	}
-	wait(inState("a", protocol.Active))
-	e := enter(t, other, "a", protocol.New)
-	<-done
-	wait(func(peers []protocol.Peer) bool { return len(peers) == 1 && peers[0].Attrs["k"] == "v" })
-	require.NoError(t, e.Publish(t.Context(), map[string]string{"k": "v"}, nil))
-	<-done
-	wait(inState("a", protocol.Suspended))
-	require.NoError(t, e.Leave(t.Context(), protocol.Departure{Suspend: true}, nil))
-	<-done
-	wait(inState("a", protocol.Active))
-	e = enter(t, other, "a", protocol.Reconnect)
-	<-done
-	wait(inState("a", protocol.Crashed))
-	e.Abandon()
-	<-done
-	wait(inState("a", protocol.Gone))
-	e = enter(t, other, "a", protocol.Resume)
-	require.NoError(t, e.Leave(t.Context(), protocol.Departure{}, nil))
-	<-done
 }
 
 func TestRevisions(t *testing.T) {
@@ -122,11 +131,15 @@ func TestCrashIsSeen(t *testing.T) {
 	t.Logf("from SIGKILL to crashed: median %v, longest %v", took[len(took)/2], took[len(took)-1])
 }
 
+func init() { roles["stranger"] = func([]string) { stay("here") } }
+
 // A record that names a living stranger: its pid and start are right, but it
 // does not hold the lock.
 func TestForgedRecord(t *testing.T) {
 	r := spawn(t, plainKind)
-	stranger := process.ID{PID: os.Getppid()}
+	other := start(t, "stranger")
+	require.Equal(t, "here", other.line())
+	stranger := process.ID{PID: other.Process.Pid}
 	stranger.Start, _ = process.Start(stranger.PID)
 	require.True(t, process.Alive(stranger))
 	c := start(t, "hold", r.Route(), "honest")
@@ -164,10 +177,7 @@ func TestManyClients(t *testing.T) {
 	const clients = 300
 	r := spawn(t, plainKind)
 	watcher := open(t, plainKind, r.Route())
-	told := make(chan []protocol.Peer)
-	go func() {
-		told <- await(t, watcher, func(peers []protocol.Peer) bool { return len(peers) == clients })
-	}()
+	told := awaiting(t, watcher, func(peers []protocol.Peer) bool { return len(peers) == clients })
 	var all sync.WaitGroup
 	entries := make([]*Entry, clients)
 	for i := range clients {
@@ -261,7 +271,7 @@ func TestNoGoroutineStays(t *testing.T) {
 	require.NoError(t, r.Close())
 	require.NoError(t, r.Close())
 	c.kill()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(stuck)
 	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
 		runtime.Gosched()
 	}

@@ -27,11 +27,28 @@ func Strace(cmd *exec.Cmd, options ...string) (trace []string, err error) {
 	cmd.Path = strace
 	err = cmd.Run()
 	data, readErr := os.ReadFile(file.Name())
-	for line := range strings.Lines(string(data)) {
-		// Begins with the thread's id.
-		if _, call, ok := strings.Cut(line, " "); ok && !strings.HasPrefix(strings.TrimSpace(call), "<... ") {
-			trace = append(trace, strings.TrimSpace(call))
+	return calls(string(data)), errors.Join(err, readErr)
+}
+
+// calls joins the two halves of what strace wrote of a call during which another
+// thread made one.
+func calls(text string) (trace []string) {
+	begun := map[string]int{} // by thread: its call in trace
+	for line := range strings.Lines(text) {
+		thread, call, ok := strings.Cut(line, " ")
+		if !ok {
+			continue
 		}
+		call = strings.TrimSpace(call)
+		if _, end, ok := strings.Cut(call, " resumed>"); ok && strings.HasPrefix(call, "<... ") {
+			if at, ok := begun[thread]; ok {
+				trace[at] += end
+			}
+			continue
+		}
+		call = strings.TrimSuffix(call, "<unfinished ...>")
+		begun[thread] = len(trace)
+		trace = append(trace, call)
 	}
-	return trace, errors.Join(err, readErr)
+	return trace
 }

@@ -166,6 +166,9 @@ func TestKilledSenderStrandsNothing(t *testing.T) {
 	for range 60 {
 		c := start(t, "send", s.Route(), "1000000", "1")
 		c.says()
+		for len(got) > 0 { // of the one before
+			<-got
+		}
 		fmt.Fprintln(c.in)
 		for more := rand.IntN(40); more >= 0; {
 			select {

@@ -33,7 +33,7 @@ func memoryDir(t *testing.T) string {
 
 // moment is a store as it was between two operations, and what its clients knew.
 type moment struct {
-	copy    string // of the store
+	copy    string // of the store, without bo's messages: there may be little room
 	file    []byte // bo's messages; nil before there is a mailbox
 	inode   os.FileInfo
 	sent    []string // accepted
@@ -60,8 +60,8 @@ func (r *reel) shoot() {
 	r.t.Helper()
 	m := r.now
 	m.copy = filepath.Join(r.dir, fmt.Sprint(len(r.moments)))
-	copyFiles(r.t, r.st.Route(), m.copy)
 	path := filepath.Join(r.box(r.st.Route()), messagesName)
+	copyFiles(r.t, r.st.Route(), m.copy, path)
 	if data, err := os.ReadFile(path); err == nil {
 		m.file = data
 		m.inode, err = os.Stat(path)
@@ -165,8 +165,8 @@ func (r *reel) run() {
 	r.send(al, 10, next(3)...)
 }
 
-// copyFiles copies directories and regular files.
-func copyFiles(t *testing.T, from, to string) {
+// copyFiles copies directories and regular files, but for one.
+func copyFiles(t *testing.T, from, to, but string) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
@@ -179,7 +179,7 @@ func copyFiles(t *testing.T, from, to string) {
 		switch target := filepath.Join(to, rel); {
 		case e.IsDir():
 			return os.Mkdir(target, 0o700)
-		case e.Type().IsRegular():
+		case e.Type().IsRegular() && path != but:
 			data, err := os.ReadFile(path)
 			if err != nil {
 				return err
@@ -221,12 +221,15 @@ type cutter struct {
 	cuts int
 }
 
-// leave makes a store of moment i with another file and other marks.
+// leave makes a store of moment i, perhaps with another file and other marks.
 func (c *cutter) leave(i int, file, marks []byte) (route string) {
 	c.cuts++
 	route = filepath.Join(c.dir, fmt.Sprint(c.cuts))
-	copyFiles(c.t, c.reel.moments[i].copy, route)
+	copyFiles(c.t, c.reel.moments[i].copy, route, "")
 	box := c.reel.box(route)
+	if file == nil {
+		file = c.reel.moments[i].file
+	}
 	if file != nil {
 		require.NoError(c.t, os.WriteFile(filepath.Join(box, messagesName), file, 0o600))
 	}
@@ -298,7 +301,8 @@ func (c *cutter) first(i, j int) {
 		c.check(fmt.Sprint(i, "-making-", n), route, before, after)
 	}
 	route := c.leave(i, nil, nil)
-	copyFiles(c.t, c.reel.box(after.copy), c.reel.box(route))
+	copyFiles(c.t, c.reel.box(after.copy), c.reel.box(route), "")
+	require.NoError(c.t, os.WriteFile(filepath.Join(c.reel.box(route), messagesName), after.file, 0o600))
 	c.check(fmt.Sprint(i, "-made"), route, before, after)
 }
 

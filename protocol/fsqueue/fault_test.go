@@ -226,7 +226,7 @@ func TestLedgerThatFailsKeepsNobodyFromReading(t *testing.T) {
 func TestSleepingReaderFindsWhatNobodyRang(t *testing.T) {
 	st := storeOver(t, disk.Real, false)
 	bo := join(t, st, "bo")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for i := range uint64(3) {
 		got := make(chan error, 1)

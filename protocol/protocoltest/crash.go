@@ -161,6 +161,7 @@ func nothingIsKept(s *scene) {
 // A killed owner owns no more.
 func ownerLosesOwnership(s *scene) {
 	a := s.actor()
+	s.connect("keep", protocol.New) // or anybody might collect the store while nobody owns it
 	s.must(s.store.Disown(s.ctx), "disown")
 	a.do(order{Op: "own"})
 	s.wantErr(s.store.Own(s.ctx, false), protocol.ErrOwned, "own what a living process owns")

@@ -26,9 +26,15 @@ func sendersAreKilled(s *scene) {
 	confirmed := make([]int, *kills)
 	for n := range confirmed {
 		a := s.player("a", protocol.Resume)
-		a.tell(order{Op: "stream", To: "b", First: n * life, Batch: 1 + n%3, Size: 300, Wait: true})
-		for range 1 + rand.IntN(40) {
-			a.hear()
+		// It may have no more to do when it is killed at last: what it sends
+		// until then is to be no more than any disk holds.
+		const batches = 100
+		batch := 1 + n%3
+		a.tell(order{Op: "stream", To: "b", First: n * life, Count: batches * batch, Batch: batch, Size: 300, Wait: true})
+		for range 1 + rand.IntN(batches/2) {
+			if r, ok := a.hear(); !ok || r.Done {
+				s.Fatalf("the sender stopped: %s", r.Err)
+			}
 		}
 		a.kill()
 		for r, ok := a.hear(); ok; r, ok = a.hear() {

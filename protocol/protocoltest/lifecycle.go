@@ -140,6 +140,7 @@ func oneOwner(s *scene) {
 			s.Fatalf("first handle owns: %v, second: %v; want %v, %v", s.store.Owned(), other.Owned(), first, second)
 		}
 	}
+	s.connect("a", protocol.New) // or anybody might collect the store while nobody owns it
 	other := s.open()
 	owned(true, false, other)
 	s.wantErr(other.Own(s.ctx, false), protocol.ErrOwned, "own what is owned")
@@ -163,6 +164,7 @@ func closeLosesOwnership(s *scene) {
 	keep.send("a", 0, 1)
 	keep.expect(s.ledger("a"), 1)
 	keep.leave()
+	s.must(other.Unspawn(s.ctx), "unspawn") // while it is owned: later anybody might collect it
 }
 
 // Collect touches no store that has an owner or a client.

@@ -164,10 +164,22 @@ func (i *inlet) putBack(pos uint64) {
 
 // grace is how long a ring stays mapped that is not needed any more: a message
 // of it may just be being decoded, by who does not know that another has
-// acknowledged it.
-const grace = time.Second
+// acknowledged it. It is spent in parts, of which a process that is stopped
+// amid that loses one.
+const (
+	grace      = time.Second
+	graceParts = 4
+)
 
-func (i *inlet) drop() { time.AfterFunc(grace, i.unmap) }
+func (i *inlet) drop() { i.unmapIn(graceParts) }
+
+func (i *inlet) unmapIn(parts int) {
+	if parts == 0 {
+		i.unmap()
+		return
+	}
+	time.AfterFunc(grace/graceParts, func() { i.unmapIn(parts - 1) })
+}
 
 // abandon ends the use of a ring in the middle. What was handed out and not
 // acknowledged may be read at any time, so it stays mapped.

@@ -112,7 +112,8 @@ func TestKilledAtAnyStep(t *testing.T) {
 
 		count := 0
 		take := func() bool {
-			n := <-got
+			n, ok := <-got
+			require.True(t, ok, "killed at %s, step %d: what came after message %d did not wake the receiver", name, step, count-1)
 			if n == last {
 				return false
 			}
@@ -141,6 +142,7 @@ func TestKilledAtAnyStep(t *testing.T) {
 
 // receiveAll says the numbers of all that arrives, until ctx ends.
 func receiveAll(ctx context.Context, m *mailbox, got chan<- int) error {
+	defer close(got)
 	ds := make([]protocol.Delivery, 4)
 	for {
 		n, err := m.Fetch(ctx, ds, true)

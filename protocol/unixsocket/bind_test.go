@@ -22,7 +22,10 @@ func TestBindThatFailsLeaksNothing(t *testing.T) {
 		return fd
 	}
 	before := lowest()
-	_, err := bind(path)
-	require.ErrorIs(t, err, unix.EADDRINUSE)
-	require.Equal(t, before, lowest())
+	const tries = 100 // what else goes on in this process may open or close a few
+	for range tries {
+		_, err := bind(path)
+		require.ErrorIs(t, err, unix.EADDRINUSE)
+	}
+	require.Less(t, lowest(), before+tries)
 }

@@ -22,8 +22,9 @@ import (
 )
 
 // reappearance bounds the wait for a peer to listen again at a path that has
-// vanished.
-const reappearance = time.Second
+// vanished. A live one of ours does, but it may be stopped for seconds; a foreign
+// one may never.
+const reappearance = 30 * time.Second
 
 // errOther says that another process listens at a peer's socket: mostly its
 // successor, while nobody has told yet that the peer has ended.

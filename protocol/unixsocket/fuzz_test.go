@@ -28,14 +28,16 @@ func FuzzStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, zeros, piece int) {
 		data = append(data, make([]byte, max(0, zeros%100_000))...)
 		if len(data) > 150_000 {
-			return // more than fits into the socket at once
+			return // a large frame is not larger
 		}
 		var ends [2]int
 		var err error
 		if ends, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0); err != nil {
 			t.Fatal(err)
 		}
-		require.NoError(t, unix.SetNonblock(ends[0], true))
+		for _, fd := range ends {
+			require.NoError(t, unix.SetNonblock(fd, true))
+		}
 		c := newConn(ends[0])
 		c.from = &friend{id: "peer"}
 		defer c.close()
@@ -67,8 +69,10 @@ func FuzzStream(f *testing.F) {
 				n = piece
 			}
 			n, err := unix.Write(ends[1], rest[:n])
-			require.NoError(t, err)
-			rest = rest[n:]
+			if err != unix.EAGAIN { // a socket may hold less than that
+				require.NoError(t, err)
+				rest = rest[n:]
+			}
 			open = absorb()
 		}
 		unix.Close(ends[1])

@@ -215,8 +215,8 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 
 func TestSocketsAreOfThisUserOnly(t *testing.T) {
 	for _, mask := range []int{0, 0o777} {
-		old := unix.Umask(mask)
 		path := filepath.Join(filepath.Dir(shortRoute(t)), "socket")
+		old := unix.Umask(mask)
 		fd, err := bind(path)
 		unix.Umask(old)
 		require.NoError(t, err)

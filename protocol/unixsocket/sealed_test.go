@@ -31,6 +31,7 @@ func TestSealedSenderLearnsOfItsPeersCrash(t *testing.T) {
 		done <- err
 	}()
 	for a.blocked.Load() == 0 {
+		require.Empty(t, done, "it does not wait")
 		runtime.Gosched()
 	}
 	require.NoError(t, h.Close()) // as a crash

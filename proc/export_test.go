@@ -1,0 +1,6 @@
+package proc
+
+import "time"
+
+// SetPatience sets how long a child may take to leave, and to end as an orphan.
+func SetPatience(d time.Duration) { leaveWithin, orphanedFor = d, d }
