@@ -201,6 +201,7 @@ func (s *Store) connect(ctx context.Context, op, id string, mode protocol.Mode, 
 	if err := s.retain(); err != nil {
 		return nil, err
 	}
+	defer local.enters(s.info)()
 	defer func() {
 		if err != nil {
 			err = s.connectError(op, id, err)

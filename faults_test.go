@@ -3,6 +3,7 @@ package ipcmgr_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,8 +23,10 @@ type faulty struct {
 
 type faults struct {
 	ack, reject, seal, deliver, publish, fetch atomic.Pointer[error]
-	forge                                      atomic.Bool // deliver in another's name
-	garbage                                    atomic.Bool // deliver what is no message
+	forge                                      atomic.Bool     // deliver in another's name
+	garbage                                    atomic.Bool     // deliver what is no message
+	delivered                                  atomic.Bool     // something was
+	connected                                  func(id string) // called before Connect returns
 }
 
 func set(p *atomic.Pointer[error], err error) { p.Store(&err) }
@@ -49,6 +52,9 @@ type faultyStore struct {
 
 func (s faultyStore) Connect(ctx context.Context, o protocol.ConnectOptions) (protocol.Mailbox, error) {
 	mb, err := s.Store.Connect(ctx, o)
+	if s.f.connected != nil {
+		s.f.connected(o.ID)
+	}
 	return faultyMailbox{mb, s.f}, err
 }
 
@@ -92,6 +98,7 @@ func (m faultyMailbox) Deliver(ctx context.Context, to string, frames []protocol
 	if m.f.garbage.Load() {
 		frames = []protocol.Frame{{ID: []byte("x"), Data: []byte("no message")}}
 	}
+	defer m.f.delivered.Store(true)
 	return m.Mailbox.Deliver(ctx, to, frames, wait)
 }
 
@@ -323,4 +330,34 @@ func marks(t *testing.T, s *ipcmgr.Store) (texts []string) {
 		texts = append(texts, text)
 	}
 	return texts
+}
+
+// A client that connects while its store is shut down is there before its
+// Connect returns, and does not hold the shutdown up.
+func TestConnectDuringShutdown(t *testing.T) {
+	s, f := spawnFaulty(t)
+	ctx := testContext(t)
+	connected, goOn := make(chan struct{}), make(chan struct{})
+	f.connected = func(id string) {
+		if id == "late" {
+			close(connected)
+			<-goOn
+		}
+	}
+	late := make(chan ipcmgr.Client, 1)
+	go func() {
+		c, _ := s.Connect(ctx, "late")
+		late <- c
+	}()
+	<-connected
+	ended := make(chan error, 1)
+	go func() { ended <- s.Shutdown(ctx) }()
+	for ; !f.delivered.Load(); runtime.Gosched() { // until it has asked the client to terminate
+		require.NoError(t, ctx.Err())
+	}
+	close(goOn)
+	c := <-late
+	require.NotNil(t, c)
+	require.NoError(t, <-ended)
+	require.ErrorIs(t, c.Send(ctx, "late", 1), ipcmgr.ErrClosed)
 }

@@ -94,11 +94,12 @@ func (s *Store) WaitUntil(ctx context.Context, done func(peers []Peer) bool) err
 	})
 }
 
-// waitFor blocks until pick leaves nobody over.
+// waitFor blocks until pick leaves nobody over. It looks once at least, so that
+// its error can say who is, also when the context has ended.
 func (s *Store) waitFor(ctx context.Context, what string, pick func([]Peer) []string) error {
 	var over []string
 	for {
-		peers, rev, err := s.peers(ctx)
+		peers, rev, err := s.peers(context.WithoutCancel(ctx))
 		if err == nil {
 			if over = pick(peers); len(over) == 0 {
 				return nil

@@ -30,7 +30,7 @@ func (s *Store) Shutdown(ctx context.Context) error {
 	rest := make(chan error, 1)
 	go func() { rest <- s.tellRest(ctx, told) }()
 	errs = append(errs, s.wrap("terminate", err), s.DisconnectClients(ctx), s.Wait(ctx), s.wrap("terminate", <-rest))
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastThings)
 	defer cancel()
 	audit, err := s.Audit(last)
 	errs = append(errs, err)
@@ -39,6 +39,11 @@ func (s *Store) Shutdown(ctx context.Context) error {
 	}
 	return errors.Join(append(errs, s.Unspawn(last), s.drop())...)
 }
+
+// lastThings bounds what is done at the end of Shutdown though its context may
+// have ended: it takes long only if another process is stopped in the middle of
+// something, or this one is.
+const lastThings = 30 * time.Second
 
 // End makes every further Connect fail with ErrEnding. ErrNotOwner.
 func (s *Store) End(ctx context.Context) error {
@@ -181,6 +186,9 @@ func (s *Store) DisconnectClients(ctx context.Context) error {
 	var errs []error
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	if err := local.settled(ctx, s.info); err != nil {
+		return s.wrap("disconnect clients", err)
+	}
 	for _, c := range local.of(s.info) {
 		wg.Go(func() {
 			_, err := c.disconnect(ctx, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -165,11 +166,45 @@ func (s *Store) Clients() []Client {
 }
 
 // local knows the clients of this process, by store.
-var local = roster{byStore: map[Info]map[*client]struct{}{}}
+var local = roster{byStore: map[Info]map[*client]struct{}{}, entering: map[chan struct{}]Info{}}
 
 type roster struct {
-	mu      sync.Mutex
-	byStore map[Info]map[*client]struct{}
+	mu       sync.Mutex
+	byStore  map[Info]map[*client]struct{}
+	entering map[chan struct{}]Info // Connects under way; closed when they are over
+}
+
+// enters says that a Connect is under way, until done is called. The store may
+// count its client as active before add is called for it.
+func (r *roster) enters(i Info) (done func()) {
+	over := make(chan struct{})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.entering[over] = i
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.entering, over)
+		close(over)
+	}
+}
+
+// settled waits for the Connects that are under way.
+func (r *roster) settled(ctx context.Context, i Info) error {
+	r.mu.Lock()
+	entering := maps.Clone(r.entering)
+	r.mu.Unlock()
+	for over, to := range entering {
+		if to != i {
+			continue
+		}
+		select {
+		case <-over:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 func (r *roster) add(c *client) {

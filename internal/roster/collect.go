@@ -3,6 +3,7 @@ package roster
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -73,6 +74,14 @@ func (k *Kind) collect(ctx context.Context, route string) (dead bool, err error)
 	if !r.head.Settings.Temporary {
 		return false, nil
 	}
+	dead, err = r.collect(ctx)
+	if errors.Is(err, fs.ErrNotExist) && r.standing() != nil {
+		err = nil // another collection was faster, or its own end
+	}
+	return dead, err
+}
+
+func (r *Roster) collect(ctx context.Context) (dead bool, err error) {
 	if dead, err := r.dead(); !dead {
 		return false, err
 	}

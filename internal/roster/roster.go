@@ -116,7 +116,7 @@ func (r *Roster) fail(ctx context.Context, op, peer string, err error) error {
 
 // patience bounds how long a handle that closes waits for the store's lock,
 // which a process that was stopped may hold.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // Close drops the handle. Clients that are still connected through it are left
 // as a crash would leave them, and an owned store loses its owner.

@@ -187,7 +187,7 @@ func (m *mailbox) begin(p *peer, need uint64) error {
 	}
 	r, err := makeLargest(draft, roomFor(size, need, pending), need)
 	if err != nil {
-		return fmt.Errorf("make a ring: %w", err)
+		return fmt.Errorf("make a ring: %w", orUnspawned(err))
 	}
 	m.step("drafted")
 	// Those of before may be lost, and others in their place.
@@ -237,8 +237,20 @@ func makeLargest(path string, room int, need uint64) (*ring, error) {
 func (p *peer) discard(r *ring, draft string, why error) error {
 	r.unmap()
 	err := os.Remove(draft)
-	if errors.Is(why, fs.ErrNotExist) && err == nil {
+	switch {
+	case err != nil:
+		return errors.Join(why, orUnspawned(err))
+	case errors.Is(why, fs.ErrNotExist):
 		return fmt.Errorf("%w: it is leaving", protocol.ErrPeerGone)
 	}
-	return errors.Join(why, err)
+	return why
+}
+
+// orUnspawned says what it means that something of the client's own mailbox is
+// missing.
+func orUnspawned(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: it was unspawned", protocol.ErrNoStore)
+	}
+	return err
 }

@@ -26,6 +26,10 @@ import (
 // one may never.
 const reappearance = 30 * time.Second
 
+// unreachable is how long a peer that lives may refuse connections: one that has
+// been killed seems to live until the kernel has come to its end.
+const unreachable = 10 * time.Second
+
 // errOther says that another process listens at a peer's socket: mostly its
 // successor, while nobody has told yet that the peer has ended.
 var errOther = errors.New("not the peer")
@@ -39,6 +43,7 @@ func (m *Mailbox) reachPeer(ctx context.Context, l *link, wait bool) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, patience, protocol.ErrFull)
 		defer cancel()
 	}
+	begun := time.Now()
 	for try := 0; ; try++ {
 		seen, err := m.store.Look(l.id)
 		if err != nil {
@@ -58,7 +63,7 @@ func (m *Mailbox) reachPeer(ctx context.Context, l *link, wait bool) error {
 		if err := m.settled(ctx, l, &seen, err); err != nil {
 			return err
 		}
-		if try == redials {
+		if try >= redials && time.Since(begun) > unreachable {
 			return fmt.Errorf("%w: process %d lives, but cannot be reached: %w", protocol.ErrPeerGone, seen.PID, err)
 		}
 	}
