@@ -65,25 +65,19 @@ func (in *inbox) reuse(b *batch) {
 	}
 }
 
-// content gives that of one of its messages.
-func (b *batch) content(m *Message) ([]byte, error) {
+// pin gives what one of its messages says, and keeps that where it is.
+func (b *batch) pin(m *Message) (body, error) {
 	in := &b.client.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if m.state != handed {
-		return nil, m.stateError()
+		return body{}, m.stateError()
 	}
-	return b.contents[m.slot], nil
+	in.pinned = append(in.pinned, m)
+	return body{ser: b.client.store.ser, content: b.contents[m.slot], extra: b.extras[m.slot]}, nil
 }
 
-// extra gives what a foreign writer added to one of its messages.
-func (b *batch) extra(m *Message) []serializer.Field {
-	b.client.in.mu.Lock()
-	defer b.client.in.mu.Unlock()
-	return b.extras[m.slot]
-}
-
-// keepExtra keeps it.
+// keepExtra keeps what a foreign writer added to one of its messages.
 func (b *batch) keepExtra(slot int, extra []serializer.Field) {
 	b.client.in.mu.Lock()
 	defer b.client.in.mu.Unlock()
@@ -100,6 +94,8 @@ type run struct {
 }
 
 func (m *Message) run() run { return run{m.batch, m.slot, m.slot + 1} }
+
+func (r run) has(m *Message) bool { return r.batch == m.batch && m.slot >= r.from && m.slot < r.to }
 
 func (r run) deliveries() []protocol.Delivery { return r.batch.deliveries[r.from:r.to] }
 

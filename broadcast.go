@@ -104,11 +104,10 @@ func (c *client) encodeOnce(content any) (*Message, error) {
 	if m == nil {
 		return nil, errNilMessage
 	}
-	from, err := m.body()
-	if err != nil || from.ser != nil {
-		return m, err
+	if m.own == nil || m.own.ser != nil {
+		return m, nil
 	}
-	encoded, err := c.store.ser.AppendContent(nil, from.value)
+	encoded, err := c.store.ser.AppendContent(nil, m.own.value)
 	if err != nil {
 		return nil, fmt.Errorf("content is not sent: %w", err)
 	}

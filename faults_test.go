@@ -26,10 +26,18 @@ type faults struct {
 	forge                                      atomic.Bool     // deliver in another's name
 	garbage                                    atomic.Bool     // deliver what is no message
 	delivered                                  atomic.Bool     // something was
+	decoding                                   atomic.Bool     // of a message, so that none is to be settled
+	tooEarly                                   atomic.Bool     // one was
 	connected                                  func(id string) // called before Connect returns
 }
 
 func set(p *atomic.Pointer[error], err error) { p.Store(&err) }
+
+func (f *faults) settling() {
+	if f.decoding.Load() {
+		f.tooEarly.Store(true)
+	}
+}
 
 func fault(p *atomic.Pointer[error]) error {
 	if err := p.Load(); err != nil {
@@ -64,6 +72,7 @@ type faultyMailbox struct {
 }
 
 func (m faultyMailbox) Ack(ctx context.Context, ds []protocol.Delivery) error {
+	m.f.settling()
 	if err := fault(&m.f.ack); err != nil {
 		return err
 	}
@@ -71,10 +80,16 @@ func (m faultyMailbox) Ack(ctx context.Context, ds []protocol.Delivery) error {
 }
 
 func (m faultyMailbox) Reject(ctx context.Context, d protocol.Delivery, reason error) error {
+	m.f.settling()
 	if err := fault(&m.f.reject); err != nil {
 		return err
 	}
 	return m.Mailbox.Reject(ctx, d, reason)
+}
+
+func (m faultyMailbox) Leave(ctx context.Context, d protocol.Departure) error {
+	m.f.settling()
+	return m.Mailbox.Leave(ctx, d)
 }
 
 func (m faultyMailbox) Seal(ctx context.Context) error {
@@ -360,4 +375,60 @@ func TestConnectDuringShutdown(t *testing.T) {
 	require.NotNil(t, c)
 	require.NoError(t, <-ended)
 	require.ErrorIs(t, c.Send(ctx, "late", 1), ipcmgr.ErrClosed)
+}
+
+// slow is content that takes long to decode.
+type slow struct{ decode func() }
+
+func (slow) MarshalJSON() ([]byte, error) { return []byte(`"slow"`), nil }
+
+func (s *slow) UnmarshalJSON([]byte) error {
+	s.decode()
+	return nil
+}
+
+// What is being decoded stays in the store until that is done, whoever
+// acknowledges or rejects it, or leaves.
+func TestDecodingHoldsUpSettling(t *testing.T) {
+	for name, settle := range map[string]func(ctx context.Context, c ipcmgr.Client, m *ipcmgr.Message) error{
+		"Ack":    func(ctx context.Context, _ ipcmgr.Client, m *ipcmgr.Message) error { return m.Ack(ctx) },
+		"Reject": func(ctx context.Context, _ ipcmgr.Client, m *ipcmgr.Message) error { return m.Reject(ctx, nil) },
+		"Receive": func(ctx context.Context, c ipcmgr.Client, _ *ipcmgr.Message) error {
+			_, err := c.Receive(ctx)
+			return err
+		},
+		"Suspend": func(ctx context.Context, c ipcmgr.Client, _ *ipcmgr.Message) error {
+			return c.Suspend(ctx, time.Time{})
+		},
+		"Disconnect": func(ctx context.Context, c ipcmgr.Client, _ *ipcmgr.Message) error {
+			return c.Disconnect(ctx, func(*ipcmgr.Message) error { return nil })
+		},
+		"Requeue and Suspend": func(ctx context.Context, c ipcmgr.Client, m *ipcmgr.Message) error {
+			return errors.Join(m.Requeue(), c.Suspend(ctx, time.Time{}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, f := spawnFaulty(t)
+			ctx := testContext(t)
+			a := connect(t, s, "a")
+			send(t, a, "a", slow{})
+			m, err := a.Receive(ctx)
+			require.NoError(t, err)
+			send(t, a, "a", "next")
+			settled := make(chan error, 1)
+			require.NoError(t, m.Decode(&slow{func() {
+				f.decoding.Store(true)
+				go func() { settled <- settle(ctx, a, m) }()
+				for _, err := m.Content(); err == nil; _, err = m.Content() { // until it is settled, or about to be
+					runtime.Gosched()
+				}
+				for range 1000 {
+					runtime.Gosched()
+				}
+				f.decoding.Store(false)
+			}}))
+			require.NoError(t, <-settled)
+			require.False(t, f.tooEarly.Load(), "the store was told while the message was being decoded")
+		})
+	}
 }

@@ -22,6 +22,9 @@ type inbox struct {
 	spare []run      // the slice that done was before, empty
 	slots slots      // of a batch that needs them no more
 
+	pinned   []*Message    // being decoded: their deliveries are not settled meanwhile
+	unpinned chan struct{} // closed when one of them is not pinned any more; nil unless somebody waits
+
 	received hand // by Receive and Poll
 
 	terminated bool // the owner asked to terminate
@@ -166,6 +169,44 @@ func (in *inbox) terminateAgain() {
 	in.back = append(in.back, &Message{terminate: true})
 }
 
+func (in *inbox) unpin(m *Message) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	n := len(in.pinned) - 1
+	for in.pinned[n] != m {
+		n--
+	}
+	in.pinned = slices.Delete(in.pinned, n, n+1)
+	if in.unpinned != nil {
+		close(in.unpinned)
+		in.unpinned = nil
+	}
+}
+
+// awaitUnpinned waits until nobody decodes what is in runs; nobody can begin to,
+// once it is not handed out any more. Without runs it waits for all.
+func (in *inbox) awaitUnpinned(ctx context.Context, runs ...run) error {
+	for {
+		in.mu.Lock()
+		over := !slices.ContainsFunc(in.pinned, func(m *Message) bool {
+			return len(runs) == 0 || slices.ContainsFunc(runs, func(r run) bool { return r.has(m) })
+		})
+		if !over && in.unpinned == nil {
+			in.unpinned = make(chan struct{})
+		}
+		changed := in.unpinned
+		in.mu.Unlock()
+		if over {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
 // flush puts on record what was acknowledged.
 func (c *client) flush(ctx context.Context) error {
 	in := &c.in
@@ -215,6 +256,9 @@ func (c *client) record(ctx context.Context, runs ...run) error {
 			*all = append(*all, r.deliveries()...)
 		}
 		ds = *all
+	}
+	if err := c.in.awaitUnpinned(ctx, runs...); err != nil {
+		return err
 	}
 	if err := c.mb.Ack(ctx, ds); err != nil {
 		return err

@@ -195,8 +195,12 @@ func (c *client) farewell() protocol.Departure {
 	return protocol.Departure{}
 }
 
-// depart writes the last statistics and leaves.
+// depart writes the last statistics and leaves. Nothing that was handed out lies
+// in the store any more then, so it waits for those who decode, but not for ever.
 func (c *client) depart(ctx context.Context, d protocol.Departure) error {
+	reading, cancel := context.WithTimeout(ctx, lastThings)
+	defer cancel()
+	_ = c.in.awaitUnpinned(reading)
 	stats := c.Stats()
 	var err error
 	if d.Stats, err = stats.encode(c.store.ser); err != nil {

@@ -84,10 +84,11 @@ func (m *Message) Clone() (*Message, error) {
 // Keep returns a copy that outlives the acknowledgement of the message and is
 // not touched by it. ErrAcknowledged when it is too late.
 func (m *Message) Keep() (*Message, error) {
-	own, err := m.body()
+	own, err := m.pin()
 	if err != nil {
 		return nil, err
 	}
+	defer m.unpin()
 	if own.ser != nil {
 		own.content = append([]byte{}, own.content...)
 		extra := own.extra
@@ -105,16 +106,18 @@ func (m *Message) Keep() (*Message, error) {
 
 // Decode decodes the content into v, a pointer. What it stores is a copy; a
 // []byte that has room is reused. ErrAcknowledged after the message was
-// acknowledged.
+// acknowledged; while it is being decoded, who acknowledges it, or leaves,
+// waits.
 func (m *Message) Decode(v any) error {
-	content, ser, err := m.encoded()
+	from, err := m.pin()
 	if err != nil {
 		return err
 	}
-	if ser == nil {
+	defer m.unpin()
+	if from.ser == nil {
 		return errors.New("the message was built here and not received: its content is not encoded yet")
 	}
-	if err := ser.DecodeContent(content, v); err != nil {
+	if err := from.ser.DecodeContent(from.content, v); err != nil {
 		return fmt.Errorf("content of message %s from %q does not decode into %T: %w", m.ID, m.From, v, err)
 	}
 	return nil
@@ -125,43 +128,41 @@ func (m *Message) Decode(v any) error {
 // changed, and not be read after the message was acknowledged; asking for it
 // then is ErrAcknowledged.
 func (m *Message) Content() ([]byte, error) {
-	content, _, err := m.encoded()
-	return content, err
+	from, err := m.pin()
+	if err != nil {
+		return nil, err
+	}
+	m.unpin()
+	return from.content, nil
 }
 
-// encoded finds the content, unless it is gone, and who encoded it: nobody yet
-// when the message was built here.
-func (m *Message) encoded() ([]byte, serializer.Serializer, error) {
+// pin gives all that the message says, unless it is gone. What lies in the store
+// stays there until unpin is called.
+func (m *Message) pin() (body, error) {
 	switch {
 	case m.batch != nil:
-		content, err := m.batch.content(m)
-		return content, m.batch.client.store.ser, err
+		return m.batch.pin(m)
 	case m.own != nil:
-		return m.own.content, m.own.ser, nil
-	}
-	return nil, nil, nil
-}
-
-// body gives all that the message says.
-func (m *Message) body() (body, error) {
-	if m.own != nil {
 		return *m.own, nil
 	}
-	content, ser, err := m.encoded()
-	if err != nil || ser == nil {
-		return body{}, err
+	return body{}, nil
+}
+
+func (m *Message) unpin() {
+	if m.batch != nil {
+		m.batch.client.in.unpin(m)
 	}
-	return body{ser: ser, content: content, extra: m.batch.extra(m)}, nil
 }
 
 // IsTerminate says whether the message asks its receiver to terminate: its
 // content is an object whose "terminate" is true as Perl sees it. A client
 // acts on such messages itself and hands none out.
 func (m *Message) IsTerminate() bool {
-	from, err := m.body()
+	from, err := m.pin()
 	if err != nil {
 		return false
 	}
+	defer m.unpin()
 	if from.ser == nil {
 		object, ok := from.value.(map[string]any)
 		return ok && truthy(object["terminate"])

@@ -69,43 +69,29 @@ func (o *outgoing) counted(n, end int) int64 {
 
 // pack encodes one more message.
 func (c *client) pack(o *outgoing, content any) (err error) {
-	ser, n := c.store.ser, len(o.ends)
 	env := &o.env
+	n := len(o.ends)
 	env.ID = o.ids[n*idLen : (n+1)*idLen]
 	env.Headers, env.Extra = env.Headers[:0], nil
 	if m, built := content.(*Message); built {
-		err = c.packMessage(o, m)
-	} else {
-		o.content, err = ser.AppendContent(o.content[:0], content)
-		env.Content = o.content
+		return c.packMessage(o, m)
 	}
-	if err != nil {
-		return fmt.Errorf("content is not sent: %w", err)
+	if o.content, err = c.store.ser.AppendContent(o.content[:0], content); err != nil {
+		return notSent(err)
 	}
-	if size := len(env.Content); size > c.store.max {
-		return fmt.Errorf("%w: its content has %d bytes encoded with %s, at most %d are allowed (Config.MaxMessage)", ErrTooLarge, size, ser.Name(), c.store.max)
-	}
-	if o.data, err = ser.AppendEnvelope(o.data, env); err != nil {
-		return err
-	}
-	if isTerminate(ser, env.Content) {
-		o.silent = append(o.silent, n)
-	}
-	o.frames = append(o.frames, protocol.Frame{ID: env.ID})
-	o.ends = append(o.ends, len(o.data))
-	env.Ord++
-	return nil
+	env.Content = o.content
+	return c.enclose(o)
 }
 
 // packMessage takes over what a *Message has beside its content. The content
 // of one received in the same form is sent on as it is.
 func (c *client) packMessage(o *outgoing, m *Message) error {
 	if m == nil {
-		return errNilMessage
+		return notSent(errNilMessage)
 	}
 	if m.ID != "" {
 		if err := checkMessageID(m.ID); err != nil {
-			return err
+			return notSent(err)
 		}
 		o.env.ID = []byte(m.ID)
 	}
@@ -115,28 +101,50 @@ func (c *client) packMessage(o *outgoing, m *Message) error {
 		o.env.Headers = append(o.env.Headers, serializer.Pair{Key: k, Value: v})
 	}
 	if size > MaxHeaders {
-		return fmt.Errorf("%w: its headers have %d bytes, at most %d are allowed", ErrTooLarge, size, MaxHeaders)
+		return notSent(fmt.Errorf("%w: its headers have %d bytes, at most %d are allowed", ErrTooLarge, size, MaxHeaders))
 	}
 	slices.SortFunc(o.env.Headers, func(a, b serializer.Pair) int { return strings.Compare(a.Key, b.Key) })
-	from, err := m.body()
+	from, err := m.pin()
 	if err != nil {
-		return err
+		return notSent(err)
 	}
+	defer m.unpin()
 	ser := c.store.ser
 	o.env.Content, o.env.Extra = from.content, from.extra
-	switch {
-	case from.ser == nil:
+	if from.ser != nil && from.ser.Name() == ser.Name() {
+		return c.enclose(o)
+	}
+	if from.ser != nil {
+		err = from.ser.DecodeContent(from.content, &from.value)
+	}
+	if err == nil {
 		o.content, err = ser.AppendContent(o.content[:0], from.value)
-	case from.ser.Name() != ser.Name():
-		var v any
-		if err = from.ser.DecodeContent(from.content, &v); err == nil {
-			o.content, err = ser.AppendContent(o.content[:0], v)
-		}
-	default:
-		return nil
+	}
+	if err != nil {
+		return notSent(err)
 	}
 	o.env.Content, o.env.Extra = o.content, nil
-	return err
+	return c.enclose(o)
 }
+
+// enclose puts the content into a frame.
+func (c *client) enclose(o *outgoing) (err error) {
+	ser, env := c.store.ser, &o.env
+	if size := len(env.Content); size > c.store.max {
+		return fmt.Errorf("%w: its content has %d bytes encoded with %s, at most %d are allowed (Config.MaxMessage)", ErrTooLarge, size, ser.Name(), c.store.max)
+	}
+	if o.data, err = ser.AppendEnvelope(o.data, env); err != nil {
+		return err
+	}
+	if isTerminate(ser, env.Content) {
+		o.silent = append(o.silent, len(o.ends))
+	}
+	o.frames = append(o.frames, protocol.Frame{ID: env.ID})
+	o.ends = append(o.ends, len(o.data))
+	env.Ord++
+	return nil
+}
+
+func notSent(err error) error { return fmt.Errorf("content is not sent: %w", err) }
 
 var errNilMessage = errors.New("the *Message is nil")

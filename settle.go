@@ -23,6 +23,9 @@ func (m *Message) Reject(ctx context.Context, reason error) error {
 	}
 	return m.settleWith("reject", func() error {
 		c := m.batch.client
+		if err := c.in.awaitUnpinned(ctx, m.run()); err != nil {
+			return err
+		}
 		if err := c.mb.Reject(ctx, m.batch.deliveries[m.slot], reason); err != nil {
 			return err
 		}
