@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
@@ -124,8 +125,9 @@ func (s *Store) statistics(ctx context.Context) (all map[string]Stats, torn map[
 
 // Audit compares the statistics of all clients, pair by pair, after writing
 // those of this process's own. What clients in other processes have counted
-// since they last wrote theirs is not in it, nor what does not decode: those
-// pairs are Unknown.
+// since they last wrote theirs is not in it, nor what does not decode, nor how
+// much a mailbox keeps that another process holds on to, stopped: those pairs
+// are Unknown.
 func (s *Store) Audit(ctx context.Context) (*Audit, error) {
 	for _, c := range local.of(s.info) {
 		if err := c.WriteStats(ctx); err != nil && !errors.Is(err, ErrClosed) {
@@ -140,25 +142,39 @@ func (s *Store) Audit(ctx context.Context) (*Audit, error) {
 	if err != nil {
 		return nil, s.wrap("audit", err)
 	}
-	a := auditor{stats: stats, torn: torn, states: map[string]State{}, kept: map[string]int64{}, loses: !s.Features().Redelivers}
+	a := auditor{
+		stats: stats, torn: torn, hidden: map[string]bool{},
+		states: map[string]State{}, kept: map[string]int64{}, loses: !s.Features().Redelivers,
+	}
+	counting, cancel := context.WithTimeout(ctx, countWithin)
+	defer cancel()
 	for _, p := range peers {
 		name := countedAs(p.ID)
 		if a.states[name] == 0 || p.State != Suspended { // of several anonymous ones, one in doubt
 			a.states[name] = p.State
 		}
-		n, err := s.handle.Unread(ctx, p.ID)
-		if err != nil && !errors.Is(err, ErrNoPeer) {
+		n, err := s.handle.Unread(counting, p.ID)
+		switch {
+		case err == nil:
+			a.kept[name] += int64(n)
+		case errors.Is(err, ErrNoPeer):
+		case counting.Err() != nil && ctx.Err() == nil:
+			a.hidden[name] = true
+		default:
 			return nil, s.wrap("audit", err)
 		}
-		a.kept[name] += int64(n)
 	}
 	return &Audit{Pairs: a.pairs()}, nil
 }
+
+// countWithin is how long an audit tries to count what mailboxes keep.
+const countWithin = 5 * time.Second
 
 // auditor is the arithmetic of an audit.
 type auditor struct {
 	stats  map[string]Stats
 	torn   map[string]error // of whom the statistics do not decode
+	hidden map[string]bool  // of whom it is not known what the mailbox keeps
 	states map[string]State
 	kept   map[string]int64 // messages in the mailbox that no pair has accounted for yet
 	loses  bool             // a crash loses messages with the counts of them
@@ -234,6 +250,8 @@ func (a *auditor) doubt(from, to string) string {
 		switch {
 		case a.torn[id] != nil:
 			return fmt.Sprintf("what %q counted is not known: %v", id, a.torn[id])
+		case a.hidden[id]:
+			return fmt.Sprintf("what the mailbox of %q keeps is not known: somebody holds it and does not go on", id)
 		case a.crashed(id):
 			return fmt.Sprintf("%q crashed; these are its last counts", id)
 		case a.states[id] == Active:

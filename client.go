@@ -9,6 +9,7 @@ import (
 	"maps"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
@@ -83,7 +84,8 @@ type Client interface {
 	// Disconnect leaves for good. The mailbox first refuses new messages; what
 	// it had accepted is then given to handler, in order, or, when that is nil
 	// or fails, counted into the *UnreadError that is returned. Nothing remains
-	// of the client but its statistics.
+	// of the client but its statistics. When ctx ends before it is done, a client
+	// whose mailbox can be kept is suspended instead, and the error says so.
 	Disconnect(ctx context.Context, handler func(*Message) error) error
 }
 
@@ -304,6 +306,9 @@ const MaxAttrs = 64 << 10
 func checkAttrs(attrs map[string]string) error {
 	n := 0
 	for k, v := range attrs {
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return fmt.Errorf("the attribute %q: %q is not valid UTF-8", k, v)
+		}
 		n += len(k) + len(v)
 	}
 	if n > MaxAttrs {
@@ -316,10 +321,15 @@ func (c *client) SetAttrs(ctx context.Context, attrs map[string]string) error {
 	if err := checkAttrs(attrs); err != nil {
 		return c.errorTo("set attributes", "", err)
 	}
-	c.mu.Lock()
-	c.attrs = maps.Clone(attrs)
-	c.mu.Unlock()
-	return c.errorTo("set attributes", "", c.publish(ctx))
+	c.publishes.Lock()
+	defer c.publishes.Unlock()
+	err := c.publishThese(ctx, attrs)
+	if err == nil {
+		c.mu.Lock()
+		c.attrs = maps.Clone(attrs)
+		c.mu.Unlock()
+	}
+	return c.errorTo("set attributes", "", err)
 }
 
 func (c *client) Attrs() map[string]string {
@@ -335,12 +345,17 @@ func (c *client) WriteStats(ctx context.Context) error {
 func (c *client) publish(ctx context.Context) error {
 	c.publishes.Lock()
 	defer c.publishes.Unlock()
+	return c.publishThese(ctx, c.Attrs())
+}
+
+// publishThese tells the store. publishes is held.
+func (c *client) publishThese(ctx context.Context, attrs map[string]string) error {
 	stats := c.Stats()
 	data, err := stats.encode(c.store.ser)
 	if err != nil {
 		return err
 	}
-	return c.mb.Publish(ctx, c.Attrs(), data)
+	return c.mb.Publish(ctx, attrs, data)
 }
 
 // errorTo says what this client could not do, and to whom.

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -26,6 +27,7 @@ type faults struct {
 	forge                                      atomic.Bool     // deliver in another's name
 	garbage                                    atomic.Bool     // deliver what is no message
 	delivered                                  atomic.Bool     // something was
+	held                                       atomic.Bool     // Unread waits until its context ends
 	decoding                                   atomic.Bool     // of a message, so that none is to be settled
 	tooEarly                                   atomic.Bool     // one was
 	connected                                  func(id string) // called before Connect returns
@@ -64,6 +66,14 @@ func (s faultyStore) Connect(ctx context.Context, o protocol.ConnectOptions) (pr
 		s.f.connected(o.ID)
 	}
 	return faultyMailbox{mb, s.f}, err
+}
+
+func (s faultyStore) Unread(ctx context.Context, id string) (int, error) {
+	if s.f.held.Load() {
+		<-ctx.Done()
+		return 0, context.Cause(ctx)
+	}
+	return s.Store.Unread(ctx, id)
 }
 
 type faultyMailbox struct {
@@ -431,4 +441,46 @@ func TestDecodingHoldsUpSettling(t *testing.T) {
 			require.False(t, f.tooEarly.Load(), "the store was told while the message was being decoded")
 		})
 	}
+}
+
+// Attributes that are refused, or could not be published, change nothing.
+func TestAttributesThatAreRefused(t *testing.T) {
+	s, f := spawnFaulty(t)
+	ctx := testContext(t)
+	a := connect(t, s, "a", ipcmgr.Attrs(map[string]string{"k": "v"}))
+	require.ErrorContains(t, a.SetAttrs(ctx, map[string]string{"k": "\xff"}), "UTF-8")
+	_, err := s.Connect(ctx, "b", ipcmgr.Attrs(map[string]string{"\xff": ""}))
+	require.ErrorContains(t, err, "UTF-8")
+	full := errors.New("the disk is full")
+	set(&f.publish, full)
+	require.ErrorIs(t, a.SetAttrs(ctx, map[string]string{"k": "w"}), full)
+	set(&f.publish, nil)
+	require.Equal(t, map[string]string{"k": "v"}, a.Attrs())
+	require.NoError(t, a.WriteStats(ctx))
+	p, err := s.Peer(ctx, "a")
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"k": "v"}, p.Attrs)
+}
+
+// What a mailbox keeps that nobody can count makes its pairs unknown, and holds
+// up nothing.
+func TestAuditOfAMailboxThatIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f := spawnFaulty(t)
+		ctx := testContext(t)
+		a, b := connect(t, s, "a"), connect(t, s, "b")
+		send(t, a, "b", "one")
+		require.NoError(t, b.Suspend(ctx, time.Time{}))
+		f.held.Store(true)
+		audit, err := s.Audit(ctx)
+		require.NoError(t, err)
+		require.Len(t, audit.Pairs, 1)
+		require.Equal(t, ipcmgr.Unknown, audit.Pairs[0].Verdict)
+		require.Contains(t, audit.Pairs[0].Reason, "keeps is not known")
+		f.held.Store(false)
+		audit, err = s.Audit(ctx)
+		require.NoError(t, err)
+		require.Equal(t, ipcmgr.Unread, audit.Pairs[0].Verdict)
+		require.NoError(t, s.Shutdown(ctx))
+	})
 }

@@ -122,24 +122,24 @@ func (c *client) leave(ctx context.Context, handler func(*Message) error) (unrea
 	if err == nil {
 		unread, handlerErr, err = c.drain(ctx, handler)
 	}
-	if err != nil {
-		return nil, c.leaveInterrupted(ctx, errors.Join(err, handlerErr))
+	d := c.farewell()
+	if err != nil && c.store.Features().Suspends && d.Fold == nil {
+		return nil, c.suspendInstead(ctx, errors.Join(err, handlerErr))
 	}
 	for from, n := range unread {
 		c.counts.count(dropped, from, n)
 	}
-	return unread, errors.Join(handlerErr, c.depart(context.WithoutCancel(ctx), c.farewell()))
+	return unread, errors.Join(err, handlerErr, c.depart(context.WithoutCancel(ctx), d))
 }
 
-// leaveInterrupted leaves a mailbox that could not be emptied as it is, where
-// the protocol keeps mailboxes, so that nothing is lost.
-func (c *client) leaveInterrupted(ctx context.Context, why error) error {
-	d := c.farewell()
-	if c.store.Features().Suspends && d.Fold == nil {
-		d.Suspend, d.Back = true, c.unsettled()
-		why = fmt.Errorf("interrupted, and suspended instead, so that nothing is lost: %w", why)
+// suspendInstead leaves a mailbox that could not be emptied as it is, so that
+// nothing is lost.
+func (c *client) suspendInstead(ctx context.Context, why error) error {
+	err := c.depart(context.WithoutCancel(ctx), protocol.Departure{Suspend: true, Back: c.unsettled()})
+	if err != nil {
+		return errors.Join(why, err)
 	}
-	return errors.Join(why, c.depart(context.WithoutCancel(ctx), d))
+	return fmt.Errorf("interrupted, and suspended instead, so that nothing is lost: %w", why)
 }
 
 // drain empties a sealed mailbox. What handler does not take is counted.

@@ -18,8 +18,10 @@ import (
 // further clients, signals the processes of the others once if Config.Signal
 // asks for it, asks the active clients to terminate, disconnects those of this
 // process, waits until none is active, audits, and unspawns. ctx bounds the
-// waiting; the error then names those that stay. Suspended and crashed clients
-// are not waited for. All errors are joined, that of the audit among them.
+// waiting for clients; the error then names those that stay. Suspended and
+// crashed clients are not waited for, and what is unread in their mailboxes goes
+// with the store: who wants to know asks for an Audit before. All errors are
+// joined, that of the audit among them.
 func (s *Store) Shutdown(ctx context.Context) error {
 	if !s.Owned() {
 		return s.wrap("shut down", ErrNotOwner)
@@ -30,19 +32,25 @@ func (s *Store) Shutdown(ctx context.Context) error {
 	rest := make(chan error, 1)
 	go func() { rest <- s.tellRest(ctx, told) }()
 	errs = append(errs, s.wrap("terminate", err), s.DisconnectClients(ctx), s.Wait(ctx), s.wrap("terminate", <-rest))
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastThings)
-	defer cancel()
-	audit, err := s.Audit(last)
-	errs = append(errs, err)
-	if err == nil {
-		errs = append(errs, s.wrap("shut down", audit.Err()))
-	}
-	return errors.Join(append(errs, s.Unspawn(last), s.drop())...)
+	errs = append(errs, lastly(ctx, func(ctx context.Context) error {
+		audit, err := s.Audit(ctx)
+		if err == nil {
+			err = s.wrap("shut down", audit.Err())
+		}
+		return err
+	}), lastly(ctx, s.Unspawn))
+	return errors.Join(append(errs, s.drop())...)
 }
 
-// lastThings bounds what is done at the end of Shutdown though its context may
-// have ended: it takes long only if another process is stopped in the middle of
-// something, or this one is.
+// lastly does what is to be done though ctx may have ended.
+func lastly(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastThings)
+	defer cancel()
+	return do(ctx)
+}
+
+// lastThings bounds each of them: they take long only if a process is stopped in
+// the middle of something.
 const lastThings = 30 * time.Second
 
 // End makes every further Connect fail with ErrEnding. ErrNotOwner.

@@ -102,8 +102,8 @@ func (s *Store) Seize(ctx context.Context) error {
 	return s.wrap("seize", s.handle.Own(ctx, true))
 }
 
-// Close shuts the store down within ten seconds if this handle owns it, and
-// otherwise drops the handle. Clients that were connected through it stay
+// Close shuts the store down if this handle owns it, and waits ten seconds for
+// its clients then; otherwise it drops the handle. Clients that were connected through it stay
 // connected until they leave.
 func (s *Store) Close() error {
 	s.mu.Lock()
