@@ -1,6 +1,8 @@
 package ipcmgr
 
 import (
+	"fmt"
+	"math"
 	"slices"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -21,7 +23,7 @@ type batch struct {
 	client   *client
 	messages []Message // programs have pointers to them: they are not used again
 	slots
-	extras map[uint32][]serializer.Field // parts we do not know, of those that have any
+	extras map[uint16][]serializer.Field // parts we do not know, of those that have any
 	used   int                           // slots that messages lie in
 	open   int                           // messages that are not on record yet
 	full   bool                          // nothing is fetched into it any more
@@ -73,7 +75,11 @@ func (b *batch) pin(m *Message) (body, error) {
 	if m.state != handed {
 		return body{}, m.stateError()
 	}
-	in.pinned = append(in.pinned, m)
+	if m.pins == math.MaxUint8 {
+		return body{}, fmt.Errorf("message %s from %q is being decoded %d times at once", m.ID, m.From, m.pins)
+	}
+	m.pins++
+	in.pinned++
 	return body{ser: b.client.store.ser, content: b.contents[m.slot], extra: b.extras[m.slot]}, nil
 }
 
@@ -82,20 +88,30 @@ func (b *batch) keepExtra(slot int, extra []serializer.Field) {
 	b.client.in.mu.Lock()
 	defer b.client.in.mu.Unlock()
 	if b.extras == nil {
-		b.extras = map[uint32][]serializer.Field{}
+		b.extras = map[uint16][]serializer.Field{}
 	}
-	b.extras[uint32(slot)] = slices.Clone(extra)
+	b.extras[uint16(slot)] = slices.Clone(extra)
 }
 
 // run is some messages of a batch that lie side by side.
 type run struct {
 	batch    *batch
-	from, to uint32
+	from, to uint16
 }
 
 func (m *Message) run() run { return run{m.batch, m.slot, m.slot + 1} }
 
-func (r run) has(m *Message) bool { return r.batch == m.batch && m.slot >= r.from && m.slot < r.to }
+// pinned says whether any of them is being decoded. The inbox is locked.
+func (r run) pinned() bool {
+	for i := range r.messages() {
+		if r.messages()[i].pins > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (r run) messages() []Message { return r.batch.messages[r.from:r.to] }
 
 func (r run) deliveries() []protocol.Delivery { return r.batch.deliveries[r.from:r.to] }
 

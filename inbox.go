@@ -22,8 +22,8 @@ type inbox struct {
 	spare []run      // the slice that done was before, empty
 	slots slots      // of a batch that needs them no more
 
-	pinned   []*Message    // being decoded: their deliveries are not settled meanwhile
-	unpinned chan struct{} // closed when one of them is not pinned any more; nil unless somebody waits
+	pinned   int           // decodings under way: what they read is not settled meanwhile
+	unpinned chan struct{} // closed when one of them is over; nil unless somebody waits
 
 	received hand // by Receive and Poll
 
@@ -172,11 +172,8 @@ func (in *inbox) terminateAgain() {
 func (in *inbox) unpin(m *Message) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	n := len(in.pinned) - 1
-	for in.pinned[n] != m {
-		n--
-	}
-	in.pinned = slices.Delete(in.pinned, n, n+1)
+	m.pins--
+	in.pinned--
 	if in.unpinned != nil {
 		close(in.unpinned)
 		in.unpinned = nil
@@ -188,9 +185,7 @@ func (in *inbox) unpin(m *Message) {
 func (in *inbox) awaitUnpinned(ctx context.Context, runs ...run) error {
 	for {
 		in.mu.Lock()
-		over := !slices.ContainsFunc(in.pinned, func(m *Message) bool {
-			return len(runs) == 0 || slices.ContainsFunc(runs, func(r run) bool { return r.has(m) })
-		})
+		over := in.pinned == 0 || len(runs) > 0 && !slices.ContainsFunc(runs, run.pinned)
 		if !over && in.unpinned == nil {
 			in.unpinned = make(chan struct{})
 		}

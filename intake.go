@@ -68,7 +68,7 @@ func (c *client) open(b *batch, slot int) error {
 	m.ID, m.From, m.To, m.Time = in.ids.String()[from:], in.from, c.id, time.UnixMicro(env.Micros)
 	m.Broadcast, m.Redelivered = env.Broadcast, d.Redelivered
 	m.terminate = isTerminate(c.store.ser, env.Content)
-	m.state, m.slot, m.batch = ready, uint32(slot), b
+	m.state, m.slot, m.batch = ready, uint16(slot), b
 	if len(env.Headers) > 0 {
 		m.Headers = make(map[string]string, len(env.Headers))
 		for _, h := range env.Headers {

@@ -29,11 +29,13 @@ type Message struct {
 	// that crashed, or that it was put back with Requeue.
 	Redelivered bool
 
-	// Of a message that a client fetched. The inbox guards state.
+	// Of a message that a client fetched. The inbox guards lent, state and pins.
+	// They are small: a message more is allocated for each that is received.
 	terminate bool // asks to terminate: handed out as ErrTerminated only
 	lent      bool // handed out by Next or TryNext
 	state     messageState
-	slot      uint32 // its place in batch
+	pins      uint8  // how many are decoding it
+	slot      uint16 // its place in batch
 	batch     *batch
 
 	own *body // of any other

@@ -148,7 +148,7 @@ func (l *ledger) read(runs []run) {
 	defer l.mu.Unlock()
 	from, n := "", int64(0)
 	for _, r := range runs {
-		messages := r.batch.messages[r.from:r.to]
+		messages := r.messages()
 		for i := range messages {
 			m := &messages[i]
 			if m.terminate {
