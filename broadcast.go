@@ -23,7 +23,11 @@ func (r Results) Err() error {
 }
 
 func (c *client) Broadcast(ctx context.Context, content any) (Results, error) {
-	peers, _, err := c.store.peers(ctx)
+	err := c.over(ctx)
+	var peers []Peer
+	if err == nil {
+		peers, _, err = c.store.peers(ctx)
+	}
 	if err != nil {
 		return nil, c.errorTo("broadcast", "", err)
 	}
@@ -34,7 +38,11 @@ func (c *client) Broadcast(ctx context.Context, content any) (Results, error) {
 		}
 	}
 	b := c.broadcast(ctx, to, content)
-	return b.rest(ctx, func(ctx context.Context, id string) error { return b.sendTo(ctx, id, true) }), nil
+	results := b.rest(ctx, func(ctx context.Context, id string) error { return b.sendTo(ctx, id, true) })
+	for id, err := range results {
+		results[id] = c.errorTo("broadcast", id, err)
+	}
+	return results, nil
 }
 
 // broadcast is one under way.
@@ -51,7 +59,7 @@ func (c *client) broadcast(ctx context.Context, to []string, content any) *broad
 	var err error
 	if b.content, err = c.encodeOnce(content); err != nil {
 		for _, id := range to {
-			b.results[id] = c.errorTo("broadcast", id, err)
+			b.results[id] = err
 		}
 		return b
 	}
@@ -91,7 +99,7 @@ func (b *broadcast) sendTo(ctx context.Context, id string, wait bool) error {
 	if err == nil {
 		_, err = b.c.deliver(ctx, id, o, wait)
 	}
-	return b.c.errorTo("broadcast", id, err)
+	return err
 }
 
 // encodeOnce returns content as a message whose content is encoded, for those

@@ -260,3 +260,34 @@ func TestOrderOfWhatWasPutBack(t *testing.T) {
 		require.Equal(t, []string{"one", "two", "three", "four"}, receive(t, a, 4))
 	})
 }
+
+// Every verb of a client that has left says so, also where there is nothing to
+// do.
+func TestClientThatHasLeft(t *testing.T) {
+	s := spawn(t, ipcmgr.Config{Protocol: ipcmgr.Names{"mem"}})
+	ctx := testContext(t)
+	c := connect(t, s, "c")
+	require.NoError(t, c.Disconnect(ctx, nil))
+	for name, call := range map[string]func() error{
+		"Send":       func() error { return c.Send(ctx, "c", 1) },
+		"TrySend":    func() error { return c.TrySend(ctx, "c", 1) },
+		"SendBatch":  func() error { _, err := c.SendBatch(ctx, "c"); return err },
+		"Broadcast":  func() error { _, err := c.Broadcast(ctx, 1); return err },
+		"Receive":    func() error { _, err := c.Receive(ctx); return err },
+		"Poll":       func() error { _, err := c.Poll(ctx, 1); return err },
+		"Next":       func() error { _, err := c.Next(ctx); return err },
+		"TryNext":    func() error { _, err := c.TryNext(ctx); return err },
+		"SetAttrs":   func() error { return c.SetAttrs(ctx, nil) },
+		"WriteStats": func() error { return c.WriteStats(ctx) },
+		"RequeueAll": c.RequeueAll,
+		"Suspend":    func() error { return c.Suspend(ctx, time.Time{}) },
+		"Disconnect": func() error { return c.Disconnect(ctx, nil) },
+	} {
+		require.ErrorIs(t, call(), ipcmgr.ErrClosed, name)
+	}
+	other, err := ipcmgr.Open(ctx, s.Info().String())
+	require.NoError(t, err)
+	require.NoError(t, other.Close())
+	_, err = other.Connect(ctx, "d")
+	require.ErrorIs(t, err, ipcmgr.ErrClosed)
+}

@@ -45,14 +45,14 @@ func (c *client) send(ctx context.Context, to string, wait bool, contents ...any
 // without waiting first, so that a client that leaves has to interrupt only
 // those that wait for room.
 func (c *client) deliver(ctx context.Context, to string, o *outgoing, wait bool) (int, error) {
-	frames := o.seal()
-	if len(frames) == 0 {
-		return 0, nil
-	}
 	c.counting.RLock()
 	defer c.counting.RUnlock()
 	if err := c.over(ctx); err != nil {
 		return 0, err
+	}
+	frames := o.seal()
+	if len(frames) == 0 {
+		return 0, nil
 	}
 	race.Release()
 	n, err := c.mb.Deliver(ctx, to, frames, false)

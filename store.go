@@ -137,7 +137,7 @@ func (s *Store) retain() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return s.wrap("connect", errors.New("this handle on the store is closed"))
+		return s.wrap("connect", fmt.Errorf("this handle on the store: %w", ErrClosed))
 	}
 	s.users++
 	return nil
