@@ -55,7 +55,8 @@ type Client interface {
 	// Next waits for the next message and acknowledges none: that is left to
 	// Message.Ack, so what it hands out may be passed on to others, and be
 	// settled in any order. Suspend and Disconnect put back what it handed out
-	// and nobody has settled. ErrTerminated once.
+	// and nobody has settled or handed on with Message.HandOn. ErrTerminated
+	// once.
 	Next(ctx context.Context) (*Message, error)
 	// TryNext is Next without waiting: nil when no message is ready, or when
 	// another goroutine waits for the next one.

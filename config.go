@@ -52,7 +52,8 @@ type Config struct {
 	// MaxBytes is the same in bytes. It is raised to what one message needs.
 	MaxBytes int `json:"max_bytes,omitempty"`
 	// Signal is sent once to every other process with an active client when
-	// the store is shut down: "TERM", "USR1", …. Empty: none.
+	// the store is shut down: "TERM", "USR1", …, one that a process can
+	// handle. Empty: none.
 	Signal string `json:"signal,omitempty"`
 
 	// Protocols and Serializers are used before the registered ones, for what
@@ -79,32 +80,58 @@ func (n *Names) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// splitNames splits at commas. What stands between two of them is a name, even
+// if it is none.
 func splitNames(s string) []string {
-	var names []string
-	for name := range strings.SplitSeq(s, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			names = append(names, name)
-		}
+	if s == "" {
+		return nil
+	}
+	names := strings.Split(s, ",")
+	for n := range names {
+		names[n] = strings.TrimSpace(names[n])
 	}
 	return names
 }
 
-// ParseConfig reads a Config from JSON. A field that is not known is an error
-// that lists those that are.
+// ParseConfig reads a Config from a JSON object. A field that is not known is an
+// error that lists those that are, and so is one that stands there twice.
 func ParseConfig(data []byte) (Config, error) {
 	var c Config
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&c); err != nil {
-		if strings.Contains(err.Error(), "unknown field") {
-			err = fmt.Errorf("%w (known are %s)", err, strings.Join(configFields(), ", "))
-		}
+	err := json.Unmarshal(data, &c)
+	if err == nil {
+		err = checkFields(data)
+	}
+	if err != nil {
 		return Config{}, fmt.Errorf("bad configuration: %w", err)
 	}
-	if dec.More() {
-		return Config{}, errors.New("bad configuration: there is more than one value")
-	}
 	return c, c.Validate()
+}
+
+// checkFields says which field of a value is none of a Config's, or comes again.
+func checkFields(data []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if begin, err := dec.Token(); err != nil || begin != json.Delim('{') {
+		return errors.Join(errors.New("it is no object"), err)
+	}
+	known, seen := configFields(), map[string]bool{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		field, _ := token.(string)
+		switch {
+		case !slices.Contains(known, field):
+			return fmt.Errorf("unknown field %q (known are %s)", field, strings.Join(known, ", "))
+		case seen[field]:
+			return fmt.Errorf("the field %q is there twice", field)
+		}
+		seen[field] = true
+		if err := dec.Decode(new(json.RawMessage)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func configFields() []string {
@@ -151,13 +178,15 @@ func ConfigFromEnv() (Config, error) {
 	case c.Serializer != "" && c.Serializer != i.Serializer:
 		return conflict(EnvSerializer, c.Serializer)
 	case c.Route != "" && c.Route != i.Route:
-		return conflict(EnvRoute, c.Route)
+		return conflict(EnvRoute, redact(c.Route))
 	}
 	c.Protocol, c.Serializer, c.Route = Names{i.Protocol}, i.Serializer, i.Route
 	return c, c.Validate()
 }
 
-// Validate says what is wrong with a Config, or nil. Spawn and Adopt call it.
+// Validate says what is wrong with a Config, or nil: also that none of its
+// protocols could make such a store. Spawn and Adopt call it, and find out what
+// depends on the machine.
 func (c *Config) Validate() error {
 	var errs []error
 	check := func(ok bool, format string, args ...any) {
@@ -169,6 +198,9 @@ func (c *Config) Validate() error {
 		if _, err := c.protocol(name); err != nil {
 			errs = append(errs, err)
 		}
+	}
+	if len(errs) == 0 {
+		errs = append(errs, c.unfit())
 	}
 	if c.Serializer != "" {
 		if _, err := c.serializer(c.Serializer); err != nil {
@@ -183,10 +215,30 @@ func (c *Config) Validate() error {
 			errs = append(errs, err)
 		}
 	}
-	if len(errs) > 0 {
-		return fmt.Errorf("bad configuration: %w", errors.Join(errs...))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("bad configuration: %w", err)
 	}
 	return nil
+}
+
+// unfit says why none of the protocols could make the store, whichever is viable.
+func (c *Config) unfit() error {
+	var why []error
+	for _, name := range c.names() {
+		p, err := c.protocol(name)
+		if err != nil { // the default, and it is not there yet
+			return nil
+		}
+		_, err = c.settings(p, c.Serializer)
+		if r, ok := p.(protocol.RouteChecker); ok && c.Route != "" {
+			err = errors.Join(err, r.CheckRoute(c.Route))
+		}
+		if err == nil {
+			return nil
+		}
+		why = append(why, err)
+	}
+	return errors.Join(why...)
 }
 
 // settings are what the store records of the Config.
@@ -240,14 +292,18 @@ func (c *Config) serializer(name string) (serializer.Serializer, error) {
 	return serializer.Get(name)
 }
 
+// names lists the protocols to choose from.
+func (c *Config) names() Names {
+	if len(c.Protocol) > 0 {
+		return c.Protocol
+	}
+	return Names{only(c.Protocols, protocol.Names(), protocol.Protocol.Name, "fsqueue")}
+}
+
 // choose returns the first viable protocol, and the serializer.
 func (c *Config) choose() (protocol.Protocol, serializer.Serializer, error) {
-	names := c.Protocol
-	if len(names) == 0 {
-		names = Names{only(c.Protocols, protocol.Names(), protocol.Protocol.Name, "fsqueue")}
-	}
 	var reasons []error
-	for _, name := range names {
+	for _, name := range c.names() {
 		p, err := c.protocol(name)
 		if err != nil {
 			return nil, nil, err

@@ -23,17 +23,33 @@ func TestParseConfig(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, ipcmgr.Names{"mem"}, c.Protocol)
 
+	// What only one of the protocols cannot do, is found out where it is taken.
+	_, err = ipcmgr.ParseConfig([]byte(`{"protocol":["unixsocket","fsqueue"],"sync":true,"route":"/r"}`))
+	require.NoError(t, err)
+
 	for bad, says := range map[string][]string{
-		`{"protcol":"mem"}`:                 {`"protcol"`, "known are protocol, serializer, route, sync, max_message, max_pending, max_bytes, signal"},
-		`{"protocol":"carrier-pigeon"}`:     {`unknown protocol "carrier-pigeon"`, "mem", "protocol/all"},
-		`{"serializer":"xml"}`:              {`unknown serializer "xml"`, "registered are json, msgpack"},
-		`{"protocol":7}`:                    {"name or a list of names"},
-		`{"max_message":-1}`:                {"max_message is -1", "16777216"},
-		`{"max_message":2000000000}`:        {"max_message is 2000000000"},
-		`{"max_pending":-1,"max_bytes":-2}`: {"max_pending is -1", "max_bytes is -2"},
-		`{"signal":"KICK"}`:                 {`unknown signal "KICK"`, "USR1"},
-		`{"route":"r"} {}`:                  {"more than one value"},
-		`{`:                                 {"bad configuration"},
+		`{"protcol":"mem"}`:                             {`"protcol"`, "known are protocol, serializer, route, sync, max_message, max_pending, max_bytes, signal"},
+		`{"protocol":"carrier-pigeon"}`:                 {`unknown protocol "carrier-pigeon"`, "mem", "protocol/all"},
+		`{"serializer":"xml"}`:                          {`unknown serializer "xml"`, "registered are json, msgpack"},
+		`{"protocol":7}`:                                {"name or a list of names"},
+		`{"max_message":-1}`:                            {"max_message is -1", "16777216"},
+		`{"max_message":2000000000}`:                    {"max_message is 2000000000"},
+		`{"max_pending":-1,"max_bytes":-2}`:             {"max_pending is -1", "max_bytes is -2"},
+		`{"signal":"KICK"}`:                             {`unknown signal "KICK"`, "USR1"},
+		`{"signal":"KILL"}`:                             {`signal "KILL": no process can handle it`, "TERM"},
+		`{"signal":"sigstop"}`:                          {"no process can handle it"},
+		`{"route":"r"} {}`:                              {"after top-level value"},
+		`null`:                                          {"no object"},
+		`[]`:                                            {"bad configuration"},
+		`{"route":"r","sync":true,"route":"s"}`:         {`"route" is there twice`},
+		`{"Route":"r"}`:                                 {`unknown field "Route"`},
+		`{"protocol":",,"}`:                             {`unknown protocol ""`},
+		`{"protocol":"mem","sync":true}`:                {"mem has no sync"},
+		`{"protocol":"unixsocket","sync":true}`:         {"unixsocket has no sync"},
+		`{"protocol":["unixsocket","shm"],"sync":true}`: {"unixsocket has no sync", "shm has no sync"},
+		`{"protocol":"fsqueue","route":"relative"}`:     {"not absolute"},
+		`{"route":"relative"}`:                          {"not absolute"},
+		`{`:                                             {"bad configuration"},
 	} {
 		_, err := ipcmgr.ParseConfig([]byte(bad))
 		for _, text := range says {
@@ -49,6 +65,10 @@ func TestConfigFromEnv(t *testing.T) {
 	c, err := ipcmgr.ConfigFromEnv()
 	require.NoError(t, err)
 	require.Equal(t, ipcmgr.Config{}, c)
+
+	t.Setenv(ipcmgr.EnvProtocol, ",,")
+	_, err = ipcmgr.ConfigFromEnv()
+	require.ErrorContains(t, err, `unknown protocol ""`)
 
 	t.Setenv(ipcmgr.EnvProtocol, "mem, mem")
 	t.Setenv(ipcmgr.EnvSerializer, "json")
@@ -72,6 +92,26 @@ func TestConfigFromEnv(t *testing.T) {
 	t.Setenv(ipcmgr.EnvStore, "nonsense")
 	_, err = ipcmgr.ConfigFromEnv()
 	require.ErrorContains(t, err, ipcmgr.EnvStore)
+}
+
+// No error shows the password in a route, whatever is wrong with it.
+func TestConfigErrorsAreRedacted(t *testing.T) {
+	const route = "nats://user:se/c%ret@host/x"
+	for _, name := range []string{ipcmgr.EnvProtocol, ipcmgr.EnvSerializer} {
+		t.Setenv(name, "")
+	}
+	t.Setenv(ipcmgr.EnvRoute, route)
+	t.Setenv(ipcmgr.EnvStore, "mem+json:r")
+	_, inEnvironment := ipcmgr.ConfigFromEnv()
+	_, spawned := ipcmgr.Spawn(t.Context(), ipcmgr.Config{Protocol: ipcmgr.Names{"fsqueue"}, Route: route})
+	_, opened := ipcmgr.Open(t.Context(), "fsqueue+json:"+route)
+	_, parsed := ipcmgr.ParseInfo("nats:" + route)
+	for _, err := range []error{inEnvironment, spawned, opened, parsed} {
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "ret@")
+		require.NotContains(t, err.Error(), "se/c")
+	}
+	require.NotContains(t, ipcmgr.Info{Protocol: "nats", Serializer: "json", Route: route}.Redacted(), "ret@")
 }
 
 // lame is a protocol that never works.

@@ -48,14 +48,28 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
-	if e.ID != "" {
+	switch {
+	case e.ID != "" && e.Peer != "":
+		fmt.Fprintf(&b, " as %q to %q", e.ID, e.Peer)
+	case e.ID != "":
 		fmt.Fprintf(&b, " as %q", e.ID)
+	case e.Peer != "":
+		fmt.Fprintf(&b, " %q", e.Peer)
 	}
-	if e.Peer != "" {
-		fmt.Fprintf(&b, " to %q", e.Peer)
-	}
-	fmt.Fprintf(&b, ": %v (store %s)", e.Err, e.Store)
+	fmt.Fprintf(&b, ": %s (store %s)", e.why(), e.Store)
 	return b.String()
+}
+
+// why leaves out what a protocol's error says and this one says too.
+func (e *Error) why() string {
+	p, ok := e.Err.(*protocol.Error) // one that is wrapped is a part of a longer text
+	switch {
+	case !ok || p.Peer != "" && p.Peer != e.ID && p.Peer != e.Peer:
+		return e.Err.Error()
+	case p.Op == e.Op || p.Peer != "" && p.Peer == e.Peer:
+		return p.Err.Error()
+	}
+	return p.Op + ": " + p.Err.Error()
 }
 
 func (e *Error) Unwrap() error { return e.Err }

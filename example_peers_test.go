@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/protocol"
 	"github.com/ipcmgr/ipcmgr/protocol/mem"
 )
 
@@ -238,4 +241,38 @@ func ExampleStore_Clients() {
 	// Output:
 	// alice
 	// bob
+}
+
+// What a client says about itself is seen from the moment it is active.
+func ExampleAttrs() {
+	ctx := context.Background()
+	st := must(ipcmgr.Spawn(ctx, memory))
+	defer closeStore(st)
+	must(st.Connect(ctx, "w1", ipcmgr.Attrs(map[string]string{"role": "worker"})))
+
+	fmt.Println(must(st.Peer(ctx, "w1")).Attrs["role"])
+	// Output: worker
+}
+
+// What a client has to tell and cannot return goes to a logger: here that it
+// was sent what is no message.
+func ExampleLogger() {
+	ctx := context.Background()
+	st := must(ipcmgr.Spawn(ctx, memory))
+	defer st.Close() // its error is the audit's: one more came than was sent
+	text := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.LevelKey || a.Key == slog.MessageKey {
+			return a
+		}
+		return slog.Attr{} // the time, and what it was
+	}})
+	alice := must(st.Connect(ctx, "alice", ipcmgr.Logger(slog.New(text))))
+
+	raw := must(mem.Protocol{}.Open(ctx, st.Info().Route))
+	mallory := must(raw.Connect(ctx, protocol.ConnectOptions{ID: "mallory"}))
+	must(mallory.Deliver(ctx, "alice", []protocol.Frame{{ID: []byte("x"), Data: []byte("{no message")}}, true))
+	check(mallory.Leave(ctx, protocol.Departure{}))
+	check(raw.Close())
+	must(alice.Poll(ctx, 1))
+	// Output: level=WARN msg="ipcmgr: corrupt message"
 }

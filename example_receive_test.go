@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ipcmgr/ipcmgr"
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -240,4 +241,70 @@ func ExampleOnCorrupt() {
 	// Output:
 	// 11 bytes from mallory set aside
 	// the next one <nil>
+}
+
+// Next leaves acknowledging to the program: a message may be passed on to
+// another goroutine, and be settled there.
+func ExampleClient_Next() {
+	ctx := context.Background()
+	st := must(ipcmgr.Spawn(ctx, memory))
+	defer closeStore(st)
+	alice := must(st.Connect(ctx, "alice"))
+	must(alice.SendBatch(ctx, "alice", "one", "two"))
+
+	jobs, done := make(chan *ipcmgr.Message), make(chan error)
+	go func() {
+		for m := range jobs {
+			done <- m.Ack(ctx)
+		}
+	}()
+	one := must(alice.Next(ctx))
+	two := must(alice.Next(ctx)) // the first one is still there
+	jobs <- two
+	fmt.Println(<-done, alice.Stats().Read)
+	jobs <- one
+	fmt.Println(<-done, alice.Stats().Read)
+	close(jobs)
+	// Output:
+	// <nil> map[alice:1]
+	// <nil> map[alice:2]
+}
+
+// TryNext does not wait.
+func ExampleClient_TryNext() {
+	ctx := context.Background()
+	st := must(ipcmgr.Spawn(ctx, memory))
+	defer closeStore(st)
+	alice := must(st.Connect(ctx, "alice"))
+	check(alice.Send(ctx, "alice", "hello"))
+
+	m := must(alice.TryNext(ctx))
+	fmt.Println(m.From, m.Ack(ctx))
+	m = must(alice.TryNext(ctx))
+	fmt.Println(m == nil)
+	// Output:
+	// alice <nil>
+	// true
+}
+
+// A worker that suspends without knowing how far it came puts back all that it
+// has in hand.
+func ExampleClient_RequeueAll() {
+	ctx := context.Background()
+	st := must(ipcmgr.Spawn(ctx, memory))
+	defer closeStore(st)
+	worker := must(st.Connect(ctx, "worker", ipcmgr.ManualAck()))
+	must(worker.SendBatch(ctx, "worker", "one", "two"))
+	must(worker.Receive(ctx))
+	must(worker.Receive(ctx))
+
+	check(worker.RequeueAll())
+	check(worker.Suspend(ctx, time.Time{}))
+
+	worker = must(st.Reconnect(ctx, "worker"))
+	fmt.Println(ipcmgr.ReceiveAs[string](ctx, worker))
+	fmt.Println(ipcmgr.ReceiveAs[string](ctx, worker))
+	// Output:
+	// one <nil>
+	// two <nil>
 }

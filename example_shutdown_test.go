@@ -53,7 +53,7 @@ func ExampleStore_Wait() {
 	short, cancel := context.WithTimeout(ctx, time.Millisecond)
 	defer cancel()
 	err := st.Wait(short)
-	fmt.Println(errors.Is(err, context.DeadlineExceeded), strings.Contains(err.Error(), "still busy"))
+	fmt.Println(errors.Is(err, context.DeadlineExceeded), strings.Contains(err.Error(), `"busy" (pid `))
 	// Output: true true
 }
 
@@ -160,4 +160,43 @@ func ExampleClient_WriteStats() {
 	// Output:
 	// map[bob:1]
 	// map[bob:1]
+}
+
+// TerminatePeer asks one client to end, and leaves the others alone.
+func ExampleStore_TerminatePeer() {
+	ctx := context.Background()
+	st := must(ipcmgr.Spawn(ctx, memory))
+	defer closeStore(st)
+	one, two := must(st.Connect(ctx, "one")), must(st.Connect(ctx, "two"))
+
+	check(st.TerminatePeer(ctx, "one"))
+	_, err := one.Receive(ctx)
+	fmt.Println(errors.Is(err, ipcmgr.ErrTerminated))
+	fmt.Println(len(must(two.Poll(ctx, 1))))
+
+	err = st.TerminatePeer(ctx, "nobody")
+	fmt.Println(errors.Is(err, ipcmgr.ErrNoPeer))
+	// Output:
+	// true
+	// 0
+	// true
+}
+
+// The owner's Close shuts the store down. That of another handle drops the
+// handle; clients that were connected through it stay.
+func ExampleStore_Close() {
+	ctx := context.Background()
+	st := must(ipcmgr.Spawn(ctx, memory))
+	other := must(ipcmgr.Open(ctx, st.Info().String()))
+	alice := must(other.Connect(ctx, "alice"))
+
+	check(other.Close())
+	fmt.Println(alice.Send(ctx, "alice", "still here"))
+	must(alice.Receive(ctx))
+
+	check(st.Close())
+	fmt.Println(errors.Is(alice.Send(ctx, "alice", "and now?"), ipcmgr.ErrClosed))
+	// Output:
+	// <nil>
+	// true
 }

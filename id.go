@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
 const idLen = 36
@@ -75,6 +77,10 @@ func checkMessageID(id string) error {
 	}
 	return nil
 }
+
+// CheckID says why id cannot name a client, with an error that matches
+// ErrBadID; nil if it can.
+func CheckID(id string) error { return protocol.CheckID(id) }
 
 // Clients that name themselves are anonymous: their ids are random, and what
 // they count is counted under one name.

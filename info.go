@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -24,12 +25,7 @@ type Info struct {
 func (i Info) String() string { return i.format(i.Route) }
 
 // Redacted gives the URL for people and logs, without a password.
-func (i Info) Redacted() string {
-	if u, err := url.Parse(i.Route); err == nil && u.User != nil {
-		return i.format(u.Redacted())
-	}
-	return i.String()
-}
+func (i Info) Redacted() string { return i.format(redact(i.Route)) }
 
 func (i Info) format(route string) string {
 	scheme := i.Protocol + "+" + i.Serializer + ":"
@@ -87,13 +83,12 @@ func ParseInfo(s string) (Info, error) {
 	return i, nil
 }
 
+// password is that in the URL of a server, with all that could still belong to
+// it: what is no URL is not to show it either.
+var password = regexp.MustCompile(`(?s)(://[^/?#:@]*):.*@`)
+
 // redact hides a password in what may be the URL of a server.
-func redact(s string) string {
-	if u, err := url.Parse(s); err == nil {
-		return u.Redacted()
-	}
-	return s
-}
+func redact(s string) string { return password.ReplaceAllString(s, "$1:xxxxx@") }
 
 // Perl's names for what we share with it.
 const perlPrefix = "IPC::Manager::"
@@ -102,7 +97,7 @@ var perlProtocols = map[string]string{"MessageFiles": "fsqueue", "ConnectionUnix
 
 func parsePerlInfo(s string) (Info, error) {
 	bad := func(why string) (Info, error) {
-		return Info{}, fmt.Errorf("bad store info %q: %s", s, why)
+		return Info{}, fmt.Errorf("bad store info %q: %s", redact(s), why)
 	}
 	var parts []json.RawMessage
 	if err := json.Unmarshal([]byte(s), &parts); err != nil {

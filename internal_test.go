@@ -87,7 +87,7 @@ func TestStatsForms(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, s, again)
 		again.add(&s)
-		require.EqualValues(t, 1<<41, again.Sent["b"])
+		require.Equal(t, int64(1<<41), again.Sent["b"])
 		require.EqualValues(t, 10, again.Crashes)
 	}
 	perl, err := decodeStats(jsonser.Serializer{}, []byte(`{"sent":{"bob":"12"},"read":{"x":3}}`))

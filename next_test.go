@@ -72,6 +72,33 @@ func TestNextIsNotSettledByLeaving(t *testing.T) {
 	})
 }
 
+// What is handed on is acknowledged by leaving, as what Receive hands out; what
+// is put back is not.
+func TestHandOn(t *testing.T) {
+	each(t, func(t *testing.T, s *ipcmgr.Store) {
+		ctx := testContext(t)
+		a, b := connect(t, s, "a"), connect(t, s, "b")
+		manual := connect(t, s, "manual", ipcmgr.ManualAck())
+		for _, c := range []ipcmgr.Client{b, manual} {
+			send(t, a, c.ID(), "one", "two", "three")
+			for n := range 2 {
+				m, err := c.Next(ctx)
+				require.NoError(t, err)
+				require.Equal(t, c == b, m.HandOn())
+				if n == 1 {
+					require.NoError(t, m.Requeue())
+				}
+			}
+			err := c.Disconnect(ctx, nil)
+			var unread *ipcmgr.UnreadError
+			require.ErrorAs(t, err, &unread)
+			require.Equal(t, map[string]int64{"a": 2}, unread.From)
+			require.EqualValues(t, 1, c.Stats().Read["a"])
+		}
+		require.False(t, ipcmgr.NewMessage(1).HandOn())
+	})
+}
+
 func ExampleStore_WaitUntil() {
 	ctx := context.Background()
 	err := ipcmgr.Run(ctx, ipcmgr.Config{Protocol: ipcmgr.Names{"mem"}}, func(ctx context.Context, s *ipcmgr.Store) error {

@@ -64,6 +64,9 @@ func (s *Store) WaitPeer(ctx context.Context, ids ...string) error {
 				missing = slices.DeleteFunc(missing, func(id string) bool { return id == p.ID })
 			}
 		}
+		for n, id := range missing {
+			missing[n] = fmt.Sprintf("%q is missing", id)
+		}
 		return missing
 	})
 }
@@ -75,7 +78,7 @@ func (s *Store) Wait(ctx context.Context) error {
 		var staying []string
 		for _, p := range peers {
 			if p.State == Active {
-				staying = append(staying, fmt.Sprintf("%s (pid %d)", p.ID, p.PID))
+				staying = append(staying, fmt.Sprintf("%q (pid %d) is still there", p.ID, p.PID))
 			}
 		}
 		return staying
@@ -90,25 +93,25 @@ func (s *Store) WaitUntil(ctx context.Context, done func(peers []Peer) bool) err
 		if done(peers) {
 			return nil
 		}
-		return []string{"waiting"}
+		return []string{"not yet"}
 	})
 }
 
-// waitFor blocks until pick leaves nobody over. It looks once at least, so that
-// its error can say who is, also when the context has ended.
+// waitFor blocks until pick has nothing against it. It looks once at least, so
+// that its error can say what, also when the context has ended.
 func (s *Store) waitFor(ctx context.Context, what string, pick func([]Peer) []string) error {
-	var over []string
+	var against []string
 	for {
 		peers, rev, err := s.peers(context.WithoutCancel(ctx))
 		if err == nil {
-			if over = pick(peers); len(over) == 0 {
+			if against = pick(peers); len(against) == 0 {
 				return nil
 			}
 			err = s.handle.Changed(ctx, rev)
 		}
 		if err != nil {
-			if ctx.Err() != nil && len(over) > 0 {
-				err = fmt.Errorf("%w: still %s", err, strings.Join(over, ", "))
+			if ctx.Err() != nil && len(against) > 0 {
+				err = fmt.Errorf("%w: %s", err, strings.Join(against, ", "))
 			}
 			return s.wrap(what, err)
 		}

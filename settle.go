@@ -56,6 +56,21 @@ func (m *Message) Requeue() error {
 	})
 }
 
+// HandOn is for who passes on what Next gave it, as Receive would hand it out:
+// from now on, who leaves acknowledges the message, unless it is put back. It
+// says whether the next call of its receiver is to do so, too: not with
+// ManualAck.
+func (m *Message) HandOn() (implicit bool) {
+	if m.batch == nil {
+		return false
+	}
+	c := m.batch.client
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	m.lent = false
+	return !c.opts.manual
+}
+
 func (c *client) RequeueAll() error {
 	return c.requeue(func(in *inbox) error {
 		for _, m := range slices.Backward(slices.Clone(in.out)) {

@@ -9,13 +9,11 @@ import (
 )
 
 // signalNamed finds a signal by its name, with or without SIG. Where there are
-// no signals only the two that Go knows everywhere have a name.
+// no signals only the one that Go knows everywhere and that can be handled has a
+// name.
 func signalNamed(name string) (os.Signal, error) {
-	switch strings.TrimPrefix(strings.ToUpper(name), "SIG") {
-	case "INT":
+	if strings.TrimPrefix(strings.ToUpper(name), "SIG") == "INT" {
 		return os.Interrupt, nil
-	case "KILL":
-		return os.Kill, nil
 	}
-	return nil, fmt.Errorf("unknown signal %q: known are INT and KILL", name)
+	return nil, fmt.Errorf("unknown signal %q: known is INT", name)
 }

@@ -58,7 +58,7 @@ func TestLanes(t *testing.T) {
 	}
 }
 
-// The faults that no lane may have without failing the run.
+// The faults that no lane may have without failing the row.
 var faults = []struct{ name, error string }{
 	{"loses", "message 3 came where 2 should"},
 	{"repeats", "message 2 came again"},
@@ -69,7 +69,7 @@ func TestFaults(t *testing.T) {
 	for _, lane := range others() {
 		for _, f := range faults {
 			if lane.Unordered && f.name == "loses" {
-				continue // it is waited for, until the turn's time is over
+				continue // it is waited for, as long as others may still come
 			}
 			t.Run(lane.Name+"/"+f.name, func(t *testing.T) {
 				_, err := plan(t, f.name+" "+lane.Name, 64, measure.Send).Run(t.Context())
@@ -152,4 +152,24 @@ func TestTargets(t *testing.T) {
 	require.Equal(t, []string{"MISSED", "reached", "stretch"}, []string{rate.verdict(1.9, false), rate.verdict(2, false), rate.verdict(3.1, false)})
 	trip := target{target: 0.9}
 	require.Equal(t, []string{"MISSED", "reached"}, []string{trip.verdict(1, true), trip.verdict(0.5, true)})
+}
+
+// What is asked for is measured once, and what is not there is said.
+func TestTasks(t *testing.T) {
+	o := options{rows: "zmq,zmq4", sizes: "64,64", pins: "free,free,one", reference: measure.RawUnix().Name}
+	var p measure.Plan
+	require.NoError(t, o.tasks(&p))
+	require.Len(t, p.Tasks, 4, "the lane and the reference, free and on one processor")
+	for change, want := range map[*options]string{
+		{rows: "zmq,nosuch", sizes: "64", pins: "free"}:            `no lane has "nosuch" in its name`,
+		{sizes: "abc", pins: "free"}:                               `-size "abc" must be a number of bytes`,
+		{sizes: "", pins: "free"}:                                  `-size "" must be a number of bytes`,
+		{sizes: "64", pins: "three"}:                               `-pin "three" must be free, one or two`,
+		{sizes: "64", pins: "free", reference: "raw unix sockets"}: `there is no lane "raw unix sockets"`,
+	} {
+		if change.reference == "" {
+			change.reference = o.reference
+		}
+		require.ErrorContains(t, change.tasks(&measure.Plan{}), want)
+	}
 }

@@ -15,9 +15,9 @@ import (
 // processes can be as fast as: a transaction that puts, and another that reads
 // and deletes.
 func boltLane(sync bool) measure.Lane {
-	l := measure.Lane{Name: "bbolt in one process", Durable: "disk, no sync"}
+	l := measure.Lane{Name: "bbolt in one process", Durable: measure.Unsynced}
 	if sync {
-		l.Name, l.Durable = l.Name+" sync", "disk, synced"
+		l.Name, l.Durable = l.Name+" sync", measure.Synced
 	}
 	l.Host = func(ctx context.Context, p measure.Place) (string, func() (measure.End, error), error) {
 		db, err := bbolt.Open(filepath.Join(p.Dir, "db"), 0o600, &bbolt.Options{NoSync: !sync})

@@ -18,7 +18,7 @@ import (
 func filesLane() measure.Lane {
 	return measure.Lane{
 		Name:      "files by hand",
-		Durable:   "disk, no sync",
+		Durable:   measure.Unsynced,
 		Unordered: true,
 		Host: func(ctx context.Context, p measure.Place) (string, func() (measure.End, error), error) {
 			for _, dir := range []string{"to", "back"} {

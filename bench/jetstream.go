@@ -17,7 +17,7 @@ import (
 func jetstreamLane() measure.Lane {
 	return measure.Lane{
 		Name:    "jetstream",
-		Durable: "disk, no sync",
+		Durable: measure.Unsynced,
 		Host: func(ctx context.Context, p measure.Place) (string, func() (measure.End, error), error) {
 			s, nc, err := serveNATS(&server.Options{JetStream: true, StoreDir: p.Dir})
 			if err != nil {

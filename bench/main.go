@@ -18,7 +18,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -72,7 +71,12 @@ func run(ctx context.Context) error {
 	flag.DurationVar(&p.Turn, "turn", 200*time.Millisecond, "how long each shape is measured in a round, about")
 	flag.IntVar(&p.Messages, "n", 0, "messages of each shape in a round (default: as many as fit into -turn)")
 	flag.BoolVar(&p.Calls, "calls", true, "count system calls, if there is strace")
-	dir := flag.String("dir", os.TempDir(), "where the files of the lanes are")
+	dir := flag.String("dir", os.TempDir(), "where the files of the lanes are, but those that are to be in memory")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "Usage: bench [flags]")
+		flag.PrintDefaults()
+		fmt.Fprintf(flag.CommandLine.Output(), "\n%s\n\n%s\n", measure.Notes, measure.Fields)
+	}
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
@@ -115,13 +119,17 @@ func (o *options) table(ctx context.Context, p *measure.Plan) error {
 	if err := o.tasks(p); err != nil {
 		return err
 	}
-	results, err := p.Run(ctx)
+	results, failed := p.Run(ctx)
 	if p.Progress != nil {
 		fmt.Fprint(os.Stderr, "\r\x1b[K")
 	}
-	if err != nil {
-		return err
+	if results == nil {
+		return failed
 	}
+	return errors.Join(failed, o.print(results))
+}
+
+func (o *options) print(results []measure.Result) error {
 	machine := measure.ThisMachine()
 	if o.json {
 		for _, r := range results {
@@ -146,8 +154,18 @@ func (o *options) table(ctx context.Context, p *measure.Plan) error {
 
 // tasks adds what is to be measured.
 func (o *options) tasks(p *measure.Plan) error {
+	sizes, err := measure.Sizes(strings.Split(o.sizes, ","))
+	if err != nil {
+		return fmt.Errorf("-size %w", err)
+	}
+	all := lanesHere()
+	for part := range strings.SplitSeq(o.rows, ",") {
+		if !slices.ContainsFunc(all, func(l measure.Lane) bool { return strings.Contains(l.Name, part) }) {
+			return fmt.Errorf("no lane has %q in its name: -list lists them", part)
+		}
+	}
 	var chosen []measure.Lane
-	for _, l := range lanesHere() {
+	for _, l := range all {
 		if wanted(l.Name, o.rows) || l.Name == o.reference {
 			chosen = append(chosen, l)
 		}
@@ -155,15 +173,18 @@ func (o *options) tasks(p *measure.Plan) error {
 	if !slices.ContainsFunc(chosen, func(l measure.Lane) bool { return l.Name == o.reference }) {
 		return fmt.Errorf("there is no lane %q: -list lists them", o.reference)
 	}
+	seen := map[measure.Row]bool{}
 	for pin := range strings.SplitSeq(o.pins, ",") {
-		for size := range strings.SplitSeq(o.sizes, ",") {
-			n, err := strconv.Atoi(size)
-			if err != nil || n < measure.MinSize {
-				return fmt.Errorf("-size %q must be at least %d", size, measure.MinSize)
-			}
+		if !slices.Contains([]measure.Placement{measure.Free, measure.One, measure.Two}, measure.Placement(pin)) {
+			return fmt.Errorf("-pin %q must be %s, %s or %s", pin, measure.Free, measure.One, measure.Two)
+		}
+		for _, size := range sizes {
 			for _, l := range chosen {
-				row := measure.Row{Lane: l.Name, Size: n, Kept: o.kept, Placement: measure.Placement(pin)}
-				p.Tasks = append(p.Tasks, measure.Task{Row: row, Shapes: shapes(l)})
+				row := measure.Row{Lane: l.Name, Size: size, Kept: o.kept, Placement: measure.Placement(pin)}
+				if !seen[row] {
+					seen[row] = true
+					p.Tasks = append(p.Tasks, measure.Task{Row: row, Shapes: shapes(l)})
+				}
 			}
 		}
 	}

@@ -18,7 +18,7 @@ import (
 func natsLane() measure.Lane {
 	return measure.Lane{
 		Name:    "nats core",
-		Durable: "none: in flight",
+		Durable: measure.InFlight,
 		Host: func(_ context.Context, _ measure.Place) (string, func() (measure.End, error), error) {
 			s, nc, err := serveNATS(&server.Options{})
 			if err != nil {

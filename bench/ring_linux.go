@@ -21,7 +21,8 @@ import (
 func ringLanes() []measure.Lane {
 	return []measure.Lane{{
 		Name:    "shared ring by hand",
-		Durable: "none: in flight",
+		Durable: measure.InFlight,
+		Memory:  true,
 		Host: func(ctx context.Context, p measure.Place) (string, func() (measure.End, error), error) {
 			e, err := newRingEnd(ctx, p.Dir, "to", "back")
 			return "", func() (measure.End, error) { return e, nil }, err

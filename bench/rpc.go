@@ -16,7 +16,7 @@ import (
 func rpcLane() measure.Lane {
 	return measure.Lane{
 		Name:      "net/rpc unix",
-		Durable:   "none: in flight",
+		Durable:   measure.InFlight,
 		Unordered: true,
 		Host: func(_ context.Context, p measure.Place) (string, func() (measure.End, error), error) {
 			path := filepath.Join(p.Dir, "s")

@@ -24,9 +24,9 @@ func sqliteLanes() []measure.Lane { return []measure.Lane{sqliteLane("NORMAL"), 
 // nothing waits for a bell. FULL has each transaction on disk when it is
 // committed, NORMAL has not.
 func sqliteLane(synchronous string) measure.Lane {
-	durable := "disk, no sync"
+	durable := measure.Unsynced
 	if synchronous == "FULL" {
-		durable = "disk, synced"
+		durable = measure.Synced
 	}
 	return measure.Lane{
 		Name:    "sqlite " + strings.ToLower(synchronous),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -142,15 +143,15 @@ func runTargets(ctx context.Context, p *measure.Plan, parts string) error {
 		return fmt.Errorf("no target is about %q", parts)
 	}
 	p.Tasks, p.Calls = rows, false
-	results, err := p.Run(ctx)
+	results, failed := p.Run(ctx)
 	if p.Progress != nil {
 		fmt.Fprint(os.Stderr, "\r\x1b[K")
 	}
-	if err != nil {
-		return err
+	if results == nil {
+		return failed
 	}
 	fmt.Printf("%s\nfiles in %s\n\n", measure.ThisMachine(), os.TempDir())
-	return printTargets(chosen, results)
+	return errors.Join(failed, printTargets(chosen, results))
 }
 
 func printTargets(chosen []target, results []measure.Result) error {
@@ -161,7 +162,14 @@ func printTargets(chosen []target, results []measure.Result) error {
 	out := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(out, "WHAT\tTARGET\tSTRETCH\tMEASURED\tIS")
 	for _, t := range chosen {
-		ours := by[t.ours.row][t.ours.shape]
+		ours, measured := by[t.ours.row][t.ours.shape]
+		if !t.mallocs && measured {
+			_, measured = by[t.theirs.row][t.theirs.shape]
+		}
+		if !measured {
+			fmt.Fprintf(out, "%s\t-\t-\t-\tFAILED\n", t.about)
+			continue
+		}
 		var got float64
 		less := true
 		switch theirs := by[t.theirs.row][t.theirs.shape]; {

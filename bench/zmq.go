@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"path/filepath"
 
 	"github.com/go-zeromq/zmq4"
@@ -15,7 +16,7 @@ import (
 func zmqLane() measure.Lane {
 	return measure.Lane{
 		Name:    "zmq4 ipc",
-		Durable: "none: in flight",
+		Durable: measure.InFlight,
 		Host: func(ctx context.Context, p measure.Place) (string, func() (measure.End, error), error) {
 			e := &zmqEnd{push: zmq4.NewPush(ctx), pull: zmq4.NewPull(ctx)}
 			err := errors.Join(e.push.Listen("ipc://"+filepath.Join(p.Dir, "to")), e.pull.Listen("ipc://"+filepath.Join(p.Dir, "back")))
@@ -50,4 +51,14 @@ func (e *zmqEnd) Receive([]byte) ([]byte, error) {
 	return m.Bytes(), err
 }
 
-func (e *zmqEnd) Close() error { return errors.Join(e.push.Close(), e.pull.Close()) }
+// Close does not mind that a connection was closed before: its other end may
+// have left first.
+func (e *zmqEnd) Close() error {
+	var errs []error
+	for _, s := range []zmq4.Socket{e.push, e.pull} {
+		if err := s.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

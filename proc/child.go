@@ -19,10 +19,10 @@ type Child struct {
 	id     string
 	store  *ipcmgr.Store
 	cmd    *exec.Cmd
-	before ipcmgr.Peer // who had the id when it was started
-	pipe   *os.File    // closed by the kernel when this process ends; nil with Outlive
-	tail   *tail       // of its standard error; nil when that goes straight to a file
-	lines  []*lines    // of its output, if somebody asked for them
+	pipe   *os.File // closed by the kernel when this process ends; nil with Outlive
+	sentry *sentry  // nil if it needs none
+	tail   *tail    // of its standard error; nil when that goes straight to a file
+	lines  []*lines // of its output, if somebody asked for them
 
 	mu     sync.Mutex
 	reaped bool // its pid may be another process's
@@ -76,7 +76,7 @@ func (c *Child) Ready(ctx context.Context) error {
 	defer context.AfterFunc(c.ended, cancel)()
 	for p, err := range c.store.Watch(watching) {
 		switch {
-		case err == nil && c.isHeldAnew(p):
+		case err == nil && c.holds(p):
 			c.ready.Store(true)
 			return nil
 		case err == nil:
@@ -91,10 +91,10 @@ func (c *Child) Ready(ctx context.Context) error {
 	return nil
 }
 
-// isHeldAnew says whether the peer is this child. Its pid does not tell: a
-// wrapper may stand between.
-func (c *Child) isHeldAnew(p ipcmgr.Peer) bool {
-	return p.ID == c.id && p.State == ipcmgr.Active && (p.PID != c.before.PID || p.Start != c.before.Start)
+// holds says whether the peer is this child, or one below it: a wrapper may
+// stand between. Two children may have been started for one id.
+func (c *Child) holds(p ipcmgr.Peer) bool {
+	return p.ID == c.id && p.State == ipcmgr.Active && (isInGroup(p.PID, c.PID()) || process.IsBelow(p.PID, c.PID()))
 }
 
 // tooEarly is for a child that ended before it was seen in the store. If it
@@ -148,17 +148,20 @@ func (c *Child) reap(exit *process.Exit) {
 	for _, l := range c.lines {
 		l.flush()
 	}
-	// The pipe stays open until here: had the collector closed it, the child
+	// The pipes stay open until here: had the collector closed it, the child
 	// would take a living parent for dead.
-	c.closePipe()
+	_ = c.release()
 	if err != nil {
 		c.err = &ExitError{ID: c.id, State: c.cmd.ProcessState, Stderr: c.tail.String(), Err: err}
 	}
 	c.end()
 }
 
-func (c *Child) closePipe() {
-	if c.pipe != nil {
-		_ = c.pipe.Close() // nothing was written
+// release frees what a child that has ended was held by. Its group was killed.
+func (c *Child) release() error {
+	c.sentry.dismiss()
+	if c.pipe == nil {
+		return nil
 	}
+	return c.pipe.Close()
 }

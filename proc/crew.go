@@ -126,9 +126,13 @@ func hasEnded(w worker) bool {
 	}
 }
 
-// stop stops a worker within the time that the caller of Supervisor.Stop
-// gives, if there is one.
+// stop stops a worker: for good if the supervisor is to end, within the time
+// that the caller of Supervisor.Stop gives, if there is one. Otherwise another
+// one, of this supervisor or the next, takes its place.
 func (s *Supervisor) stop(ctx context.Context, w worker) error {
+	if s.ctx.Err() == nil {
+		return w.makeWay(context.WithoutCancel(ctx))
+	}
 	s.mu.Lock()
 	bound := s.bound
 	s.mu.Unlock()

@@ -64,11 +64,16 @@ func Init() {
 // Name is the name under which the function was registered.
 func (f Func) Name() string { return f.name }
 
-// Cmd gives a command that runs the function in a copy of this program.
+// Cmd gives a command that runs the function in a copy of this program. It
+// cannot be started where main has forgotten to call Init: the copy would start
+// another one, and so on.
 func (f Func) Cmd() *exec.Cmd {
 	self, err := os.Executable()
 	cmd := exec.Command(self, f.name)
 	cmd.Env = append(os.Environ(), envFunc+"="+f.name)
+	if name, is := os.LookupEnv(envFunc); is {
+		cmd.Err = fmt.Errorf("this process was started to run %q, and has not: main, or TestMain, must call proc.Init first", name)
+	}
 	if err != nil {
 		cmd.Err = fmt.Errorf("this program's own file: %w", err)
 	}

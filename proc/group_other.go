@@ -12,6 +12,8 @@ func ownGroup(*exec.Cmd) {}
 
 func signalGroup(p *os.Process, sig os.Signal) error { return p.Signal(sig) }
 
+func isInGroup(pid, leader int) bool { return pid == leader }
+
 func killOwnGroup() {}
 
 func surviveBrokenPipes() {}

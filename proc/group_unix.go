@@ -37,6 +37,13 @@ func signalGroup(p *os.Process, sig os.Signal) error {
 	return err
 }
 
+// isInGroup says whether the process under pid is in the group whose first was
+// under leader, also when what was between them has ended.
+func isInGroup(pid, leader int) bool {
+	group, err := syscall.Getpgid(pid)
+	return err == nil && group == leader
+}
+
 // killOwnGroup ends this process and what is left of its group.
 func killOwnGroup() { _ = syscall.Kill(0, syscall.SIGKILL) }
 

@@ -19,6 +19,7 @@ type worker interface {
 	Wait(context.Context) error
 	Done() <-chan struct{}
 	Stop(context.Context) error
+	makeWay(context.Context) error
 }
 
 // processes are real hands.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -16,12 +15,8 @@ import (
 
 const statusFailed = 1
 
-var (
-	// leaveWithin bounds Suspend and Disconnect at the end of a child.
-	leaveWithin = 5 * time.Second
-	// orphanedFor is how long a child may go on after its parent's end.
-	orphanedFor = 5 * time.Second
-)
+// leaveWithin bounds Suspend and Disconnect at the end of a child.
+var leaveWithin = 5 * time.Second
 
 // Main is the whole of a child's main function: it connects to the store that
 // the parent named, under the id that it gave, runs f, leaves, and ends the
@@ -33,90 +28,54 @@ var (
 // put back, and the mailbox stays where the protocol keeps mailboxes, for the
 // next child of the id.
 //
-// f's context ends at SIGTERM or SIGINT, and with ErrOrphaned when the parent
-// has ended. A second signal ends the process at once, and so do five
+// f's context ends at SIGTERM or SIGINT, and as that of Follow does: with
+// ErrOrphaned when the parent has ended, and with ErrReplaced when another
+// process is to take this one's place; then the mailbox stays whatever f
+// returns. A second signal ends the process at once, and so do five
 // seconds without a parent. The end of an orphan is that of its process group.
 //
 // Without a parent, as a person may start it, the store is that of
 // the environment, and the id that of EnvClient.
 func Main(f func(ctx context.Context, c ipcmgr.Client) error) {
 	surviveBrokenPipes()
-	l, err := begin()
+	p, err := follow(context.Background())
 	if err == nil {
-		err = l.live(f)
+		err = live(p, f)
 	}
+	status := 0
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		status = statusFailed
 	}
-	l.finish(err)
-}
-
-// life is what a child knows of its place in the world.
-type life struct {
-	id     string
-	ctx    context.Context // of the child's function
-	parent context.Context // ends with the parent
-	orphan context.CancelCauseFunc
-}
-
-// begin reads the environment, and begins to follow signals and the parent.
-func begin() (life, error) {
-	l := life{id: os.Getenv(EnvClient)}
-	pipe, hasParent := os.LookupEnv(envParent)
-	os.Unsetenv(EnvClient)
-	os.Unsetenv(envParent)
-	l.parent, l.orphan = context.WithCancelCause(context.Background())
-	ctx, stop := signal.NotifyContext(l.parent, os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal has its usual effect
-	l.ctx = ctx
-	if l.id == "" {
-		return l, fmt.Errorf("%s is not set: a parent starts this program with proc.Start; by hand, give it an id there, and the store in %s", EnvClient, ipcmgr.EnvStore)
-	}
-	if hasParent {
-		return l, l.follow(pipe)
-	}
-	return l, nil
-}
-
-// follow makes the child an orphan when the parent's pipe ends.
-func (l life) follow(pipe string) error {
-	r, err := inherit(pipe)
-	if err != nil {
-		return err
-	}
-	go func() {
-		_, _ = io.Copy(io.Discard, r) // nothing is ever written; an error is an end too
-		l.orphan(ErrOrphaned)
-		time.AfterFunc(orphanedFor, func() { l.finish(ErrOrphaned) })
-	}()
-	return nil
-}
-
-// finish ends the process. Nobody else would end what an orphan has started.
-func (l life) finish(err error) {
-	if l.parent.Err() != nil {
-		killOwnGroup()
-	}
-	if err != nil {
-		os.Exit(statusFailed)
-	}
-	os.Exit(0)
+	p.finish()
+	os.Exit(status)
 }
 
 // live connects, runs f and leaves.
-func (l life) live(f func(context.Context, ipcmgr.Client) error) error {
+func live(p *parent, f func(context.Context, ipcmgr.Client) error) error {
+	id := os.Getenv(EnvClient)
+	os.Unsetenv(EnvClient)
+	if id == "" {
+		return fmt.Errorf("%s is not set: a parent starts this program with proc.Start; by hand, give it an id there, and the store in %s", EnvClient, ipcmgr.EnvStore)
+	}
+	ctx, stop := signal.NotifyContext(p.ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal has its usual effect
 	// Not Open(""), which would compare the info with the variables that chose
 	// a protocol for the parent.
-	st, err := ipcmgr.Open(l.ctx, os.Getenv(ipcmgr.EnvStore))
+	st, err := ipcmgr.Open(ctx, os.Getenv(ipcmgr.EnvStore))
 	if err != nil {
 		return err
 	}
-	c, err := st.Connect(l.ctx, l.id, ipcmgr.Resume())
+	c, err := st.Connect(ctx, id, ipcmgr.Resume())
 	if err != nil {
 		return errors.Join(err, st.Close())
 	}
-	err = call(l.ctx, c, f)
-	return errors.Join(err, leave(c, err), st.Close())
+	err = call(ctx, c, f)
+	left := leave(c, err, p.wantsAnother())
+	if errors.Is(err, ErrReplaced) { // as it was asked to
+		err = nil
+	}
+	return errors.Join(err, left, st.Close())
 }
 
 // call runs f on a goroutine of its own, for one that ends its goroutine, as
@@ -136,13 +95,17 @@ func call(ctx context.Context, c ipcmgr.Client, f func(context.Context, ipcmgr.C
 	return <-result
 }
 
-// leave leaves as the result of f asks for. That f has left itself is no error.
-func leave(c ipcmgr.Client, result error) error {
+// leave leaves as the result of f asks for, and so that the mailbox stays if it
+// has to. That f has left itself is no error.
+func leave(c ipcmgr.Client, result error, stays bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
 	defer cancel()
 	var err error
-	if result != nil && c.Store().Features().Suspends {
-		err = errors.Join(c.RequeueAll(), c.Suspend(ctx, time.Time{}))
+	if result != nil {
+		err = c.RequeueAll()
+	}
+	if (result != nil || stays) && c.Store().Features().Suspends {
+		err = errors.Join(err, c.Suspend(ctx, time.Time{}))
 	} else {
 		err = c.Disconnect(ctx, nil)
 	}

@@ -3,7 +3,9 @@
 package proc_test
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -77,21 +79,82 @@ func TestKilledTestBinary(t *testing.T) {
 }
 
 // TestLonely is a test that hangs, in the binary that TestKilledTestBinary
-// runs, until that says that its time is over.
+// and others run, until that says that its time is over.
 func TestLonely(t *testing.T) {
-	f, ok := map[string]proc.Func{"echo": echo, "deaf": deaf}[os.Getenv(lonelyEnv)]
-	if !ok {
+	cmd := map[string]*exec.Cmd{
+		"echo":    echo.Cmd(),
+		"deaf":    deaf.Cmd(),
+		foreign:   exec.Command("sh", "-c", "trap '' HUP INT TERM; sleep 1000 & wait; sleep 1000"),
+		following: exec.Command("sh", "-c", `"$0"; sleep 1000`, os.Args[0]),
+	}[os.Getenv(lonelyEnv)]
+	if cmd == nil {
 		return
+	}
+	if os.Getenv(lonelyEnv) == following {
+		cmd.Env = append(os.Environ(), followerEnv+"=1")
 	}
 	st, err := ipcmgr.Open(t.Context(), "")
 	require.NoError(t, err)
-	_, err = f.Start(t.Context(), st, f.Name())
+	_, err = proc.Launch(t.Context(), st, os.Getenv(lonelyEnv), cmd)
 	require.NoError(t, err)
+	fmt.Println("launched")
 	go func() { // not the test's goroutine, as when the timeout has passed
 		io.Copy(io.Discard, os.Stdin)
 		panic("time is over")
 	}()
 	select {}
+}
+
+// The children of TestLonely that are no functions of this program.
+const (
+	foreign   = "foreign"   // knows nothing of its parent
+	following = "following" // calls Follow, below a shell that does not end
+)
+
+// Also a program that knows nothing of its parent ends with it, and so does
+// what it has started.
+func TestForeignChildOfAKilledParent(t *testing.T) {
+	st := spawn(t, "fsqueue+json")
+	killLonely(t, st, foreign, func(stdout *bufio.Reader) {
+		line, err := stdout.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, "launched\n", line)
+	})
+}
+
+// One that calls Follow leaves in order, and takes with it what stands around
+// it.
+func TestFollowerOfAKilledParent(t *testing.T) {
+	for _, protocol := range keepers() {
+		t.Run(protocol, func(t *testing.T) {
+			st := spawn(t, protocol+"+json")
+			killLonely(t, st, following, func(*bufio.Reader) {
+				require.NoError(t, st.WaitPeer(testContext(t), following))
+			})
+			peer, err := st.Peer(testContext(t), following)
+			require.NoError(t, err)
+			require.Equal(t, ipcmgr.Suspended, peer.State)
+		})
+	}
+}
+
+// killLonely runs TestLonely with a child, kills it when that is there, and
+// waits until nobody is.
+func killLonely(t *testing.T, st *ipcmgr.Store, child string, there func(stdout *bufio.Reader)) {
+	alive := newPipeEnd(t)
+	cmd := exec.CommandContext(testContext(t), os.Args[0], "-test.run=^TestLonely$")
+	cmd.Env = append(os.Environ(), lonelyEnv+"="+child, ipcmgr.EnvStore+"="+st.Info().String())
+	alive.giveTo(cmd)
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	defer stdin.Close()
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	there(bufio.NewReader(stdout))
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+	alive.wait(t)
 }
 
 // A process that a child started, and that knows nothing of all this, does not

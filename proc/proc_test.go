@@ -34,11 +34,72 @@ func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // of the children: they end often
 	// On a machine that stands still for seconds, too, a child leaves in order.
 	// One that hears nothing uses up all the time that it has.
-	if proc.SetPatience(limit); os.Getenv(lonelyEnv) == deaf.Name() {
+	switch proc.SetPatience(limit); os.Getenv(lonelyEnv) {
+	case deaf.Name(), foreign:
 		proc.SetPatience(time.Second)
+	case following:
+		proc.SetPatience(time.Hour) // it must not need it
+	}
+	switch {
+	case os.Getenv(forgetfulEnv) != "":
+		forget()
+	case os.Getenv(followerEnv) != "":
+		follow()
 	}
 	proc.Init()
 	os.Exit(m.Run())
+}
+
+const (
+	forgetfulEnv = "PROC_TEST_FORGETFUL"
+	followerEnv  = "PROC_TEST_FOLLOWER"
+)
+
+// forget is a main function that starts a function without Init.
+func forget() {
+	os.Unsetenv(forgetfulEnv)
+	fmt.Println(echo.Cmd().Run())
+	os.Exit(0)
+}
+
+// follow is a main function that does without Main.
+func follow() {
+	ctx, finish, err := proc.Follow(context.Background())
+	if err == nil {
+		err = linger(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	finish()
+	os.Exit(0)
+}
+
+// linger is a client until ctx ends.
+func linger(ctx context.Context) error {
+	st, err := ipcmgr.Open(ctx, os.Getenv(ipcmgr.EnvStore))
+	if err != nil {
+		return err
+	}
+	c, err := st.Connect(ctx, os.Getenv(proc.EnvClient), ipcmgr.Resume())
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	switch cause := context.Cause(ctx); cause {
+	case proc.ErrReplaced, proc.ErrOrphaned:
+		return errors.Join(c.Suspend(context.WithoutCancel(ctx), time.Time{}), st.Close())
+	default:
+		return cause
+	}
+}
+
+// follower gives a command that calls Follow.
+func follower() *exec.Cmd {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), followerEnv+"=1")
+	return cmd
 }
 
 // The functions that the tests run in other processes.
@@ -162,8 +223,9 @@ func doChatty(ctx context.Context, c ipcmgr.Client) error {
 }
 
 // wrapped gives a command that runs a function below a shell, which stays.
-func wrapped(f proc.Func) *exec.Cmd {
-	cmd := f.Cmd()
+func wrapped(f proc.Func) *exec.Cmd { return wrap(f.Cmd()) }
+
+func wrap(cmd *exec.Cmd) *exec.Cmd {
 	shell := exec.Command("sh", append([]string{"-c", `"$0" "$@"; exit $?`}, cmd.Args...)...)
 	shell.Env = cmd.Env
 	return shell
@@ -174,6 +236,9 @@ func testContext(t testing.TB) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// keepers are the protocols that keep the mailbox of who is away.
+func keepers() []string { return trial.Viable("fsqueue", "bbolt", "shm") }
 
 // each runs a test over the protocols that reach other processes. In the end
 // nothing may be left: no process, no goroutine, no descriptor.

@@ -26,7 +26,7 @@ func Outlive() Option { return func(o *options) { o.outlive = true } }
 // Start starts cmd as a child that is to connect to st under the id, and
 // returns when it is connected. It fails at once, with an *ExitError, if the
 // child ends before that; and when ctx ends, which it bounds no longer than
-// Start itself, the child is killed.
+// Start itself, the child is killed. ErrBadID, before anything is started.
 //
 // The child finds the store and its id in its environment, ipcmgr.EnvStore and
 // EnvClient. It gets a process group of its own, so a ^C at the terminal is for
@@ -52,11 +52,11 @@ func Launch(ctx context.Context, st *ipcmgr.Store, id string, cmd *exec.Cmd, opt
 	for _, set := range opts {
 		set(&o)
 	}
-	before, err := st.Peer(ctx, id)
-	if err != nil && !errors.Is(err, ipcmgr.ErrNoPeer) {
+	err := errors.Join(ipcmgr.CheckID(id), context.Cause(ctx))
+	if err != nil {
 		return fail(err)
 	}
-	c := &Child{id: id, store: st, cmd: cmd, before: before}
+	c := &Child{id: id, store: st, cmd: cmd}
 	c.ended, c.end = context.WithCancel(context.Background())
 	cmd.Env = append(cmd.Environ(), ipcmgr.EnvStore+"="+st.Info().String(), EnvClient+"="+id)
 	c.listen(o.line)
@@ -70,7 +70,9 @@ func Launch(ctx context.Context, st *ipcmgr.Store, id string, cmd *exec.Cmd, opt
 		return fail(err)
 	}
 	if err := c.watch(); err != nil {
-		return fail(err)
+		_ = signalGroup(cmd.Process, os.Kill)
+		_ = cmd.Wait() // it was killed
+		return fail(errors.Join(err, c.release()))
 	}
 	return c, nil
 }
@@ -96,21 +98,21 @@ func startWithPipe(cmd *exec.Cmd) (*os.File, error) {
 // left its group may have it still.
 const lingering = time.Second
 
-// watch starts the goroutine that waits for the child's end.
-func (c *Child) watch() error {
+// watch has the child's end waited for, and that of this process.
+func (c *Child) watch() (err error) {
 	if c.cmd.WaitDelay == 0 {
 		c.cmd.WaitDelay = lingering
+	}
+	if c.pipe != nil {
+		if c.sentry, err = startSentry(c.cmd); err != nil {
+			return err
+		}
 	}
 	who := process.ID{PID: c.PID()}
 	who.Start, _ = process.Start(who.PID) // 0: not known
 	exit, err := process.Watch(who)
-	switch {
-	case errors.Is(err, os.ErrProcessDone):
-		exit = nil
-	case err != nil:
-		_ = c.cmd.Process.Kill()
-		c.closePipe()
-		return errors.Join(err, c.cmd.Wait())
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
 	}
 	go c.reap(exit)
 	return nil

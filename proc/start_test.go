@@ -122,6 +122,72 @@ func TestStartIsInterrupted(t *testing.T) {
 	alive.wait(t)
 }
 
+// Of two children that are started for one id, one is ready, and the other says
+// why it is not.
+func TestTwoChildrenOfOneID(t *testing.T) {
+	each(t, func(t *testing.T, st *ipcmgr.Store) {
+		for name, cmd := range map[string]func() *exec.Cmd{
+			"plain":   echo.Cmd,
+			"wrapped": func() *exec.Cmd { return wrapped(echo) },
+		} {
+			ctx := testContext(t)
+			var ready []*proc.Child
+			var children [2]*proc.Child
+			for n := range children {
+				var err error
+				children[n], err = proc.Launch(ctx, st, "kid", cmd())
+				require.NoError(t, err)
+			}
+			for _, child := range children {
+				if err := child.Ready(ctx); err != nil {
+					require.ErrorContains(t, err, ipcmgr.ErrPeerActive.Error(), name)
+					require.Error(t, child.Wait(ctx))
+				} else {
+					ready = append(ready, child)
+				}
+			}
+			require.Len(t, ready, 1, name)
+			require.NoError(t, ready[0].Stop(ctx))
+		}
+	})
+}
+
+// A wrapper may end: what it has started is still the child's.
+func TestBelowAWrapperThatHasEnded(t *testing.T) {
+	st := spawn(t, "fsqueue+json")
+	ctx := testContext(t)
+	cmd := echo.Cmd()
+	shell := exec.Command("sh", append([]string{"-c", `("$0" "$@" & true); sleep 1000`}, cmd.Args...)...)
+	shell.Env = cmd.Env
+	child, err := proc.Start(ctx, st, "kid", shell)
+	require.NoError(t, err)
+	require.NoError(t, child.Kill())
+	require.NoError(t, st.Wait(ctx))
+	<-child.Done()
+}
+
+func TestBadID(t *testing.T) {
+	st := spawn(t, "fsqueue+json")
+	ctx := testContext(t)
+	for _, id := range []string{"", "_x", "a.pid"} {
+		_, err := echo.Start(ctx, st, id)
+		require.ErrorIs(t, err, ipcmgr.ErrBadID)
+		_, err = proc.Launch(ctx, st, id, echo.Cmd())
+		require.ErrorIs(t, err, ipcmgr.ErrBadID)
+		_, err = proc.Supervise(ctx, st, proc.Strategy{}, proc.Spec{ID: id, Cmd: echo.Cmd})
+		require.ErrorIs(t, err, ipcmgr.ErrBadID)
+	}
+}
+
+// A program that does not call Init does not start copies of itself without end.
+func TestForgottenInit(t *testing.T) {
+	cmd := echo.Cmd()
+	cmd.Env = append(cmd.Env, forgetfulEnv+"=1")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err)
+	require.Equal(t, "this process was started to run \"echo\", and has not: main, or TestMain, must call proc.Init first\n", string(out))
+}
+
 // What a child found in its environment is not for its own children.
 func TestGrandchildInheritsNothing(t *testing.T) {
 	st := spawn(t, "fsqueue+json")

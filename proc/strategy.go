@@ -14,7 +14,7 @@ type Strategy struct {
 	// Per is a minute if it is 0.
 	Per time.Duration
 	// AllForOne stops and restarts all workers when one crashed, except those
-	// that have done their work.
+	// that have done their work. Their mailboxes stay.
 	AllForOne bool
 	// Backoff is how long a restart waits, doubled for each further crash until
 	// MaxBackoff. A random part, up to half of it, is taken off, so that workers that

@@ -26,6 +26,7 @@ type Supervisor struct {
 	journal  journal
 	restarts intensity
 
+	ctx     context.Context // ends when it is stopped, or is over
 	cancel  context.CancelCauseFunc
 	done    chan struct{}
 	err     error   // why it ended; to be read after done
@@ -48,10 +49,16 @@ const ErrStopped = sentinel("the supervisor was stopped")
 // again. Any other end is a crash. A worker that calls Main, as registered functions do,
 // takes up the mailbox of the one before it, so nothing that was sent
 // to it is lost where the protocol keeps mailboxes; what it had not acknowledged
-// comes again, marked as redelivered.
+// comes again, marked as redelivered. A worker that has to end because
+// another one crashed leaves its mailbox too: it is told as Follow says, and
+// killed if it has not ended within five seconds. Only Stop, and the
+// end of ctx, make workers leave for good. ErrBadID.
 func Supervise(ctx context.Context, st *ipcmgr.Store, strategy Strategy, specs ...Spec) (*Supervisor, error) {
 	seen := map[string]bool{}
 	for _, spec := range specs {
+		if err := ipcmgr.CheckID(spec.ID); err != nil {
+			return nil, fmt.Errorf("supervise: %w", err)
+		}
 		switch {
 		case spec.Cmd == nil:
 			return nil, fmt.Errorf("supervise: worker %q has no Cmd", spec.ID)
@@ -80,14 +87,14 @@ func supervise(ctx context.Context, h hands, strategy Strategy, specs []Spec) *S
 	for _, spec := range specs {
 		s.up[spec.ID] = false
 	}
-	ctx, s.cancel = context.WithCancelCause(ctx)
-	go s.run(ctx, specs)
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	go s.run(specs)
 	return s
 }
 
 // run is the supervisor's life. Workers whose fates are bound together are one
 // crew; one-for-one is a crew each.
-func (s *Supervisor) run(ctx context.Context, specs []Spec) {
+func (s *Supervisor) run(specs []Spec) {
 	defer close(s.done)
 	defer s.journal.close()
 	defer s.cancel(nil)
@@ -98,15 +105,15 @@ func (s *Supervisor) run(ctx context.Context, specs []Spec) {
 			crews = append(crews, []Spec{spec})
 		}
 	}
-	all, crewCtx := errgroup.WithContext(ctx)
+	all, crewCtx := errgroup.WithContext(s.ctx)
 	for _, crew := range crews {
 		all.Go(func() error { return s.keep(crewCtx, crew) })
 	}
 	s.err = all.Wait()
-	if cause := context.Cause(ctx); s.err == nil && cause != nil && cause != ErrStopped {
+	if cause := context.Cause(s.ctx); s.err == nil && cause != nil && cause != ErrStopped {
 		s.err = cause
 	}
-	if s.err != nil && ctx.Err() == nil {
+	if s.err != nil && s.ctx.Err() == nil {
 		s.journal.add(Event{What: GaveUp, Err: s.err})
 	}
 }

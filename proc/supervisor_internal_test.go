@@ -74,6 +74,8 @@ func (p *played) Stop(context.Context) error {
 	return p.err
 }
 
+func (p *played) makeWay(ctx context.Context) error { return p.Stop(ctx) }
+
 // play runs a supervisor of workers that follow their scripts, one for each
 // start, the last for all further ones; and returns what happened and when.
 func play(t *testing.T, strategy Strategy, scripts map[string][]script, during func(t *testing.T, s *Supervisor)) (events []string, err error) {

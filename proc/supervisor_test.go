@@ -18,7 +18,8 @@ import (
 // Workers that are killed come back with their mailboxes, and every message
 // is answered.
 func TestSuperviseKilledWorkers(t *testing.T) {
-	for _, kind := range []string{"fsqueue+json", "bbolt+msgpack"} {
+	for _, protocol := range keepers() {
+		kind := protocol + "+" + map[bool]string{true: "msgpack", false: "json"}[protocol == "bbolt"]
 		for name, cmd := range map[string]func() *exec.Cmd{
 			"plain":   echo.Cmd,
 			"wrapped": func() *exec.Cmd { return wrapped(echo) },
@@ -60,6 +61,70 @@ func TestSuperviseKilledWorkers(t *testing.T) {
 					}
 				}
 				require.Equal(t, 3, restarts, events)
+			})
+		}
+	}
+}
+
+// Workers that end because another one crashed lose nothing: not what they had
+// not read, and not what is sent to them until they are back, although all
+// that they know is that they are to end, and do.
+func TestAllForOneKeepsMailboxes(t *testing.T) {
+	for _, protocol := range keepers() {
+		for name, before := range map[string]func() *exec.Cmd{
+			"plain":    stubborn.Cmd,
+			"wrapped":  func() *exec.Cmd { return wrapped(stubborn) },
+			"follower": follower,
+		} {
+			t.Run(protocol+" "+name, func(t *testing.T) {
+				st := spawn(t, protocol+"+json")
+				ctx := testContext(t)
+				me := connect(t, st, "me")
+				starts := 0
+				sup, err := proc.Supervise(ctx, st, proc.Strategy{Restarts: 2, Backoff: time.Millisecond, AllForOne: true},
+					proc.Spec{ID: "a", Cmd: echo.Cmd},
+					proc.Spec{ID: "b", Cmd: func() *exec.Cmd {
+						if starts++; starts == 1 {
+							return before()
+						}
+						return echo.Cmd()
+					}})
+				require.NoError(t, err)
+				require.NoError(t, sup.Ready(ctx))
+				const n = 20
+				for i := range n {
+					if i == n/2 {
+						kill(t, st, "a")
+					}
+					require.NoError(t, me.Send(ctx, "b", i))
+				}
+				for i := range n {
+					m, err := me.Receive(ctx)
+					require.NoError(t, err)
+					var answer int
+					require.NoError(t, m.Decode(&answer))
+					require.Equal(t, i, answer)
+				}
+				kill(t, st, "a") // the next one of b is waiting for a message
+				ready, stops := 0, 0
+				for e := range sup.Events(ctx) {
+					if e.What == proc.Ready {
+						ready++
+					}
+					if ready == 6 { // both, three times
+						break
+					}
+				}
+				require.NoError(t, sup.Stop(ctx))
+				for e := range sup.Events(ctx) {
+					if e.ID == "b" && e.What == proc.Stopped {
+						require.NoError(t, e.Err)
+						stops++
+					}
+				}
+				require.Equal(t, 3, stops)
+				require.NoError(t, me.Disconnect(ctx, nil))
+				require.NoError(t, st.Shutdown(ctx)) // and the audit
 			})
 		}
 	}

@@ -41,6 +41,12 @@ type Joiner interface {
 	Join(ctx context.Context, route string, s Settings) (Store, error)
 }
 
+// RouteChecker is a Protocol that can tell from its text alone that a route, not
+// empty, is none of its own; Spawn and Open refuse such a route too.
+type RouteChecker interface {
+	CheckRoute(route string) error
+}
+
 // Features is what a protocol promises. The conformance suite proves each one
 // that is true, and that each one that is false is refused with an error that
 // matches errors.ErrUnsupported.
@@ -182,7 +188,11 @@ type Mailbox interface {
 	Seal(ctx context.Context) error
 	// Leave ends the connection and every call under way, with ErrClosed.
 	// Once; a later call gives ErrClosed too. Leaving for good drops what the
-	// mailbox still keeps.
+	// mailbox still keeps. A context that has ended before, and a Suspend that
+	// matches errors.ErrUnsupported, change nothing. Any other error, also that
+	// of a context that ends meanwhile, says that the client has left as a crash
+	// would have it: peers see it crashed, and Reconnect takes its mailbox up,
+	// with what was in it if it was to be suspended.
 	Leave(ctx context.Context, d Departure) error
 }
 

@@ -18,6 +18,7 @@ import (
 func init() {
 	roles["unwatched"] = playUnwatched
 	roles["starved"] = playStarved
+	roles["starved receiver"] = playStarvedReceiver
 }
 
 // Elsewhere, the 65th client dies for want of inotify instances: here a process
@@ -234,6 +235,78 @@ func playStarved() error {
 		return err
 	}
 	fmt.Println(accepted[0], accepted[1], accepted[2])
+	return nil
+}
+
+// A receiver that has no descriptor left, or too few, loses nothing that was
+// accepted: it has it when there are again.
+func TestReceiverWithoutDescriptors(t *testing.T) {
+	over(t, inDirectories, ipcmgr.Config{}, func(w *world) {
+		_, in, out := w.start("starved receiver")
+		for spare := range starvedRounds {
+			line, err := out.ReadString('\n')
+			require.NoError(w, err)
+			require.Equal(w, "starved\n", line)
+			p := w.puppet(fmt.Sprint("p", spare))
+			require.Equal(w, answer{N: 2}, p.do(order{Op: "send", To: "c", N: 2}))
+			require.Equal(w, answer{}, p.do(order{Op: "disconnect"}))
+			_, err = in.Write([]byte("look\nlook\nfeed\n"))
+			require.NoError(w, err)
+			line, err = out.ReadString('\n')
+			require.NoError(w, err)
+			require.Equal(w, "[0 1]\n", line, "with %d descriptors to spare", spare)
+		}
+	})
+}
+
+const starvedRounds = 6
+
+func playStarvedReceiver() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stuck)
+	defer cancel()
+	s, err := ipcmgr.Open(ctx, "")
+	if err != nil {
+		return err
+	}
+	c, err := s.Connect(ctx, "c", ipcmgr.Logger(silent))
+	if err != nil {
+		return err
+	}
+	for spare := range starvedRounds {
+		feed, err := starve(spare)
+		if err != nil {
+			return err
+		}
+		fmt.Println("starved")
+		var got []string
+		for word := ""; word != "feed"; {
+			if _, err := fmt.Scanln(&word); err != nil {
+				return err
+			}
+			ms, err := c.Poll(ctx, 2)
+			if err != nil && !errors.Is(err, unix.EMFILE) {
+				return err
+			}
+			for _, m := range ms {
+				var text string
+				if err := m.Decode(&text); err != nil {
+					return err
+				}
+				got = append(got, text)
+			}
+		}
+		if err := feed(); err != nil {
+			return err
+		}
+		for len(got) < 2 {
+			text, err := ipcmgr.ReceiveAs[string](ctx, c)
+			if err != nil {
+				return err
+			}
+			got = append(got, text)
+		}
+		fmt.Println(got)
+	}
 	return nil
 }
 

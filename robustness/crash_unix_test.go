@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ func TestCrashes(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
+	trial.Report(t, "-robustness.seed=%d", *seed)
 	for _, p := range trial.Viable("fsqueue", "bbolt", "unixsocket", "shm") {
 		t.Run(p, func(t *testing.T) {
 			if p == "unixsocket" || p == "shm" {
@@ -55,7 +57,6 @@ func TestCrashes(t *testing.T) {
 
 func crashes(t *testing.T, cfg ipcmgr.Config, kills int) {
 	d := newDirector(t, cfg)
-	t.Logf("-robustness.seed=%d", *seed)
 	spared := -1
 	if !d.keeps {
 		spared = 0 // so that the audit has one sender's true counts
@@ -355,12 +356,13 @@ func (d *director) enough(kills int) bool {
 
 func (d *director) report() {
 	t := d.checker.tally()
-	d.t.Logf("%d kills, %d of them of an operation under way, %d stops; %d messages accepted, %d arrived, "+
-		"%d again, %d lost; %d refused; %d under way at a kill, of which %d arrived",
-		d.kills, d.under, d.stops, t.accepted, t.arrived, t.twice, t.lost, t.refused, t.maybe, t.maybeArrived)
+	var hits strings.Builder
 	for act, n := range d.hits {
 		if n > 0 {
-			d.t.Logf("%14s %d", actNames[act], n)
+			fmt.Fprintf(&hits, " %s %d", actNames[act], n)
 		}
 	}
+	trial.Report(d.t, "%d kills, %d of them of an operation under way:%s; %d stops; %d messages accepted, %d arrived, "+
+		"%d again, %d lost; %d refused; %d under way at a kill, of which %d arrived",
+		d.kills, d.under, hits.String(), d.stops, t.accepted, t.arrived, t.twice, t.lost, t.refused, t.maybe, t.maybeArrived)
 }

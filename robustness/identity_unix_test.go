@@ -143,36 +143,77 @@ func playMasked() error {
 	return s.Unspawn(ctx)
 }
 
-// A process of another user can neither open nor read, send, connect or delete.
+// A process of another user can neither open nor read, send, connect or delete:
+// whether he is kept out by the directory of a temporary store, by a route that
+// was made, or by the store itself, which is in a directory that he can list.
 // Where the test is not run by root, the modes are what it has to show for it.
 func TestAnotherUserGetsNowhere(t *testing.T) {
 	over(t, inDirectories, ipcmgr.Config{}, func(w *world) {
-		require.NoError(w, os.Chmod(w.base, 0o755)) // the store itself must keep them out
-		b := w.connect("b")
-		w.send(b, "b", "secret")
-		before := tree(w, w.route())
-		if unix.Geteuid() == 0 {
-			_, _, out := w.start("stranger", w.route())
-			line, err := out.ReadString('\n')
-			require.NoError(w, err)
-			require.Equal(w, "got nowhere\n", line)
+		require.NoError(w, os.Chmod(w.base, 0o755))
+		private := []string{filepath.Dir(w.route()), w.route(), w.dot()}
+		for _, path := range private {
+			hasMode(w, path, 0o700)
 		}
-		require.Equal(w, before, tree(w, w.route()))
-		for _, path := range []string{w.route(), filepath.Dir(w.route()), w.dot()} {
-			info, err := os.Lstat(path)
-			require.NoError(w, err)
-			require.Equal(w, fs.FileMode(0o700), info.Mode().Perm(), path)
-		}
-		require.Equal(w, []string{"secret"}, w.receive(b, 1))
+		w.getsNowhere(w.store, private...)
+
+		route := filepath.Join(w.base, "made")
+		s := w.spawnAt(route)
+		hasMode(w, w.base, 0o755)
+		hasMode(w, route, 0o700)
+		w.getsNowhere(s, route, filepath.Join(route, ".ipcmgr"))
+
+		route = filepath.Join(w.base, "found")
+		require.NoError(w, os.Mkdir(route, 0o755))
+		require.NoError(w, os.Chmod(route, 0o755))
+		s = w.spawnAt(route)
+		hasMode(w, route, 0o755)
+		hasMode(w, filepath.Join(route, ".ipcmgr"), 0o700)
+		w.getsNowhere(s, filepath.Join(route, ".ipcmgr"))
 	})
+}
+
+func hasMode(w *world, path string, mode fs.FileMode) {
+	w.Helper()
+	info, err := os.Lstat(path)
+	require.NoError(w, err)
+	require.Equal(w, mode, info.Mode().Perm(), path)
+}
+
+// spawnAt makes one more store of the same protocol.
+func (w *world) spawnAt(route string) *ipcmgr.Store {
+	w.Helper()
+	s, err := ipcmgr.Spawn(w.ctx, ipcmgr.Config{Protocol: ipcmgr.Names{w.protocol()}, Route: route})
+	require.NoError(w, err)
+	w.Cleanup(func() { s.Shutdown(w.ctx) })
+	return s
+}
+
+// getsNowhere lets a stranger try all he can with a store. He can look into none
+// of the private directories.
+func (w *world) getsNowhere(s *ipcmgr.Store, private ...string) {
+	w.Helper()
+	b, err := s.Connect(w.ctx, "b")
+	require.NoError(w, err)
+	w.send(b, "b", "secret")
+	route := s.Info().Route
+	before := tree(w, route)
+	if unix.Geteuid() == 0 {
+		_, _, out := w.start("stranger", append([]string{s.Info().String(), route}, private...)...)
+		line, err := out.ReadString('\n')
+		require.NoError(w, err)
+		require.Equal(w, "got nowhere\n", line)
+	}
+	require.Equal(w, before, tree(w, route))
+	require.Equal(w, []string{"secret"}, w.receive(b, 1))
+	require.NoError(w, b.Disconnect(w.ctx, nil))
 }
 
 func playStranger() error {
 	if err := become(nobody); err != nil {
 		return err
 	}
-	ctx, route := context.Background(), os.Args[1]
-	if s, err := ipcmgr.Open(ctx, ""); err == nil {
+	ctx, info, route, private := context.Background(), os.Args[1], os.Args[2], os.Args[3:]
+	if s, err := ipcmgr.Open(ctx, info); err == nil {
 		return fmt.Errorf("opened %v", s)
 	}
 	if s, err := ipcmgr.Spawn(ctx, ipcmgr.Config{Route: route}); err == nil {
@@ -181,19 +222,23 @@ func playStranger() error {
 	if gone, err := ipcmgr.Collect(ctx); err != nil || len(gone) > 0 {
 		return fmt.Errorf("collected %v, %v", gone, err)
 	}
-	for _, path := range []string{route, filepath.Join(route, ".ipcmgr"), filepath.Join(route, ".ipcmgr", "box", "b")} {
+	for _, path := range append(private, filepath.Join(route, ".ipcmgr", "box", "b")) {
 		if _, err := os.ReadDir(path); !errors.Is(err, fs.ErrPermission) {
 			return fmt.Errorf("list %s: %w", path, err)
 		}
+	}
+	for _, path := range append(private, route, filepath.Join(route, ".ipcmgr", "peers")) {
 		if err := os.WriteFile(filepath.Join(path, "new"), nil, 0o600); !errors.Is(err, fs.ErrPermission) {
 			return fmt.Errorf("write in %s: %w", path, err)
 		}
 	}
-	if err := os.RemoveAll(route); !errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("remove %s: %w", route, err)
-	}
-	if err := os.Rename(route, route+"-mine"); !errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("rename %s: %w", route, err)
+	for _, path := range []string{route, filepath.Join(route, ".ipcmgr")} {
+		if err := os.RemoveAll(path); !errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("remove %s: %w", path, err)
+		}
+		if err := os.Rename(path, path+"-mine"); !errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("rename %s: %w", path, err)
+		}
 	}
 	if c, err := net.Dial("unix", filepath.Join(route, "b")); err == nil {
 		return fmt.Errorf("connected to %v", c.RemoteAddr())

@@ -100,7 +100,8 @@ func used(w *world) time.Duration {
 }
 
 // A connection that sends nothing, one that sends a byte at a time, and very
-// many of them hold up nobody.
+// many of them hold up nobody: neither those who were connected before, nor
+// those who come amid them.
 func TestSlowAndSilentConnectionsHoldUpNobody(t *testing.T) {
 	over(t, []string{"unixsocket"}, ipcmgr.Config{}, func(w *world) {
 		a, b := w.connect("a"), w.connect("b", ipcmgr.Logger(silent))
@@ -117,6 +118,12 @@ func TestSlowAndSilentConnectionsHoldUpNobody(t *testing.T) {
 			if i%20 == 0 {
 				w.send(a, "b", "quick")
 				require.Equal(w, []string{"quick"}, w.receive(b, 1))
+				fresh := w.connect(fmt.Sprint("fresh", i))
+				w.send(fresh, "b", "new")
+				require.Equal(w, []string{"new"}, w.receive(b, 1))
+				w.send(b, fresh.ID(), "back")
+				require.Equal(w, []string{"back"}, w.receive(fresh, 1))
+				w.leave(fresh)
 				if len(stream) > 1 {
 					_, err := slow.Write(stream[:1])
 					require.NoError(w, err)

@@ -6,10 +6,35 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/ipcmgr/ipcmgr"
 )
+
+// A FIFO where a mailbox was, which would hang whoever opens it, holds up nobody:
+// not who takes the mailbox up, and not the store.
+func TestFIFOInPlaceOfAMailbox(t *testing.T) {
+	over(t, inDirectories, ipcmgr.Config{}, func(w *world) {
+		w.puppet("b").kill()
+		require.NoError(w, os.RemoveAll(w.dot("box", "b")))
+		require.NoError(w, unix.Mkfifo(w.dot("box", "b"), 0o600))
+		done := make(chan error, 1)
+		go func() {
+			_, err := w.store.Connect(w.ctx, "b", ipcmgr.Resume())
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			w.Logf("taking it up gives %v", err)
+		case <-w.ctx.Done():
+			require.Fail(w, "the Connect hangs")
+		}
+		w.connect("a")
+	})
+}
 
 // litterSpecial puts FIFOs, sockets and, as root, devices into a directory:
 // opening one could block for ever.

@@ -86,7 +86,7 @@ func TestPerlMailbox(t *testing.T) {
 		assert.Equal(t, "bob", string(e.To))
 		assert.Equal(t, i >= 10, e.Broadcast)
 	}
-	assert.EqualValues(t, 1795152273386570, all[0].Micros)
+	assert.EqualValues(t, int64(1795152273386570), all[0].Micros)
 	j, _ := both(t)
 	var exact struct{ N []any }
 	var n struct{ N [2]int64 }

@@ -1,8 +1,9 @@
 // Package serializer is the contract between ipcmgr and the ways of writing
 // messages. A serializer writes and reads two things: the content of a message,
 // which is any Go value, and the envelope around it. What it is given to read
-// may come from anyone: it never panics, and never allocates more than a small
-// multiple of what it was given.
+// may come from anyone, and may lie in memory that others write to meanwhile:
+// it never panics, and never allocates more than a small multiple of what it
+// was given.
 //
 // Package serializertest is the suite that a serializer passes.
 package serializer
@@ -56,7 +57,9 @@ type Serializer interface {
 	// DecodeContent decodes one whole value into v, a pointer. What it stores
 	// is a copy; a []byte that has room is reused. Numbers become float64 in
 	// an any, as encoding/json has it. An error that does not match ErrCorrupt
-	// says that the value is sound but does not fit v.
+	// says that the value is sound but does not fit v. Where data changes
+	// meanwhile, what is decoded was checked all the same, or the error
+	// matches ErrCorrupt.
 	DecodeContent(data []byte, v any) error
 	// IsObject says whether content, which AppendContent made or ParseEnvelope
 	// found, is what encoding/json would write as an object.
@@ -66,7 +69,8 @@ type Serializer interface {
 	// serializer found; they are not checked again.
 	AppendEnvelope(dst []byte, e *Envelope) ([]byte, error)
 	// ParseEnvelope reads one whole message and checks all of it, content
-	// included: what it accepts, DecodeContent can read into an any. It
+	// included: what it accepts, DecodeContent can read into an any, unless it
+	// has changed since. It
 	// overwrites every field of e and may reuse the slices of e.
 	ParseEnvelope(data []byte, e *Envelope) error
 }

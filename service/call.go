@@ -2,7 +2,9 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ipcmgr/ipcmgr"
@@ -17,6 +19,14 @@ import (
 // answer is in the mailbox by then. It goes on waiting while the service is
 // suspended, and while one that is Durable has crashed, over a protocol that
 // redelivers. An answer of null leaves the zero value.
+//
+// A service that had crashed before is not sent the request. But a call that
+// fails once the request was accepted may be done all the same: by then, or by
+// the next client that takes up the mailbox of the service.
+//
+// Who waits in a call learns only afterwards, when it receives again, that the
+// store's owner asks to terminate: a call that may take long should have a
+// context that ends.
 func Call[Resp any](ctx context.Context, c *Caller, service, method string, req any) (Resp, error) {
 	return request[Resp](ctx, c, service, method, methodCall{method, req})
 }
@@ -29,9 +39,7 @@ func CallRaw[Resp any](ctx context.Context, c *Caller, service string, req any) 
 
 func request[Resp any](ctx context.Context, c *Caller, service, method string, body any) (Resp, error) {
 	f := newFuture[Resp](c, service, method)
-	if err := c.start(ctx, &f.call, body); err != nil {
-		return f.value, f.call.failed(err)
-	}
+	c.start(ctx, &f.call, body)
 	defer c.forget(&f.call)
 	return f.Await(ctx)
 }
@@ -41,7 +49,6 @@ type Future[Resp any] struct {
 	call   call
 	caller *Caller
 	value  Resp
-	stop   func() bool
 }
 
 func newFuture[Resp any](c *Caller, service, method string) *Future[Resp] {
@@ -56,16 +63,18 @@ func newFuture[Resp any](c *Caller, service, method string) *Future[Resp] {
 	return f
 }
 
-// Go begins a call. The answer is waited for with Await, until ctx ends.
+// Go begins a call. It waits as Send does while the mailbox of the service is
+// full. The answer is waited for with Await, until ctx ends.
 func Go[Resp any](ctx context.Context, c *Caller, service, method string, req any) *Future[Resp] {
 	f := newFuture[Resp](c, service, method)
-	if err := c.start(ctx, &f.call, methodCall{method, req}); err != nil {
-		f.call.err = err
-		close(f.call.done)
-		return f
-	}
-	f.stop = context.AfterFunc(ctx, func() { c.abandon(&f.call, context.Cause(ctx)) })
+	f.begin(ctx, methodCall{method, req})
 	return f
+}
+
+// begin sends the request of a call that ends with ctx.
+func (f *Future[Resp]) begin(ctx context.Context, body any) {
+	f.call.stop = context.AfterFunc(ctx, func() { f.caller.abandon(&f.call, context.Cause(ctx)) })
+	f.caller.start(ctx, &f.call, body)
 }
 
 // Await waits for the answer, as Call does. It may be called again, also when
@@ -74,9 +83,6 @@ func (f *Future[Resp]) Await(ctx context.Context) (Resp, error) {
 	if err := f.caller.await(ctx, &f.call); err != nil {
 		var zero Resp
 		return zero, f.call.failed(err)
-	}
-	if f.stop != nil {
-		f.stop()
 	}
 	return f.value, nil
 }
@@ -94,9 +100,9 @@ type Answer[Resp any] struct {
 }
 
 // CallAll makes the same call at each of the services at once, or at every
-// active service of the store if none is named, and waits for all. The answers
-// are in the order of the services. The error says only that the services could
-// not be listed.
+// active service of the store if none is named, and waits for all; a full one
+// does not hold up the others. The answers are in the order of the services. The
+// error says only that the services could not be listed.
 func CallAll[Resp any](ctx context.Context, c *Caller, method string, req any, services ...string) ([]Answer[Resp], error) {
 	if len(services) == 0 {
 		list, err := List(ctx, c.Store())
@@ -110,14 +116,17 @@ func CallAll[Resp any](ctx context.Context, c *Caller, method string, req any, s
 		}
 	}
 	calls := make([]*Future[Resp], len(services))
+	var begun sync.WaitGroup
 	for n, id := range services {
-		calls[n] = Go[Resp](ctx, c, id, method, req)
+		calls[n] = newFuture[Resp](c, id, method)
+		begun.Go(func() { calls[n].begin(ctx, methodCall{method, req}) })
 	}
 	answers := make([]Answer[Resp], len(services))
 	for n, f := range calls {
 		v, err := f.Await(ctx)
 		answers[n] = Answer[Resp]{services[n], v, err}
 	}
+	begun.Wait()
 	return answers, nil
 }
 
@@ -125,21 +134,25 @@ func CallAll[Resp any](ctx context.Context, c *Caller, method string, req any, s
 type call struct {
 	id, service, method string
 	take                func(*ipcmgr.Message) error
-	base                incarnation // of the service when the call was made
-	began               time.Time   // when the request was about to be sent
-	sent                bool        // the request was accepted
-	lost                error       // why there will be no answer, unless it is in the mailbox
+	base                incarnation             // of the service when the call was made
+	began               time.Time               // when the request was about to be sent
+	sent                bool                    // the request was accepted
+	giveUp              context.CancelCauseFunc // while it waits for room; else nil
+	lost                error                   // why there will be no answer, unless it is in the mailbox
+	stop                func() bool             // looking at the context that ends it; nil for Call
 	done                chan struct{}
 	err                 error // once done is closed
 }
 
 // settled says whether the call has ended.
-func (p *call) settled() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
+func (p *call) settled() bool { return closed(p.done) }
+
+// end is for a call that is no longer in the caller's map, or never was.
+func (p *call) end(err error) {
+	p.err = err
+	close(p.done)
+	if p.stop != nil {
+		p.stop()
 	}
 }
 
@@ -151,47 +164,64 @@ func (p *call) failed(err error) error {
 	return fmt.Errorf("%s: %w", describe(p.service, p.method), err)
 }
 
-// answered ends a call that is no longer in the caller's map.
+// answered ends the call with its answer.
 func (p *call) answered(m *ipcmgr.Message, h head) {
-	if h.Error != nil {
-		text, ok := h.Error.(string)
-		if !ok {
-			text = fmt.Sprint(h.Error)
-		}
-		p.err = &RemoteError{Service: p.service, Method: p.method, Code: h.Code, Text: text}
-	} else {
-		p.err = p.take(m)
+	if h.Error == nil {
+		p.end(p.take(m))
+		return
 	}
-	close(p.done)
+	text, ok := h.Error.(string)
+	if !ok {
+		text = fmt.Sprint(h.Error)
+	}
+	p.end(&RemoteError{Service: p.service, Method: p.method, Code: h.Code, Text: text})
 }
 
-// start sends the request.
-func (c *Caller) start(ctx context.Context, p *call, body any) error {
-	base, err := c.meet(ctx, p.service)
-	if err != nil {
-		return err
-	}
-	p.base = base
+// start sends the request. A call that cannot begin has ended then.
+func (c *Caller) start(ctx context.Context, p *call, body any) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		return ipcmgr.ErrClosed
+		p.end(ipcmgr.ErrClosed)
+		return
 	}
 	p.id = c.nextID()
 	p.began = time.Now()
 	c.calls[p.id] = p
 	c.mu.Unlock()
-	m := ipcmgr.NewMessage(requestContent{p.id, body})
-	m.Headers = headersFor(ctx)
-	if err := c.Client.Send(ctx, p.service, m); err != nil {
-		c.forget(p)
-		return err
+	err := c.meet(ctx, p)
+	if err == nil {
+		err = c.send(ctx, p, body)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	p.giveUp = nil
+	if err != nil {
+		c.settleCall(p, err)
+		return
+	}
 	p.sent = true
 	c.recheck(p)
-	return nil
+}
+
+// send waits for room only as long as the service may make some.
+func (c *Caller) send(ctx context.Context, p *call, body any) error {
+	m := ipcmgr.NewMessage(requestContent{p.id, body})
+	m.Headers = headersFor(ctx)
+	err := c.Client.TrySend(ctx, p.service, m)
+	if errors.Is(err, ipcmgr.ErrFull) {
+		waiting, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		c.mu.Lock()
+		p.giveUp = cancel
+		c.recheck(p)
+		c.mu.Unlock()
+		err = c.Client.Send(waiting, p.service, m)
+	}
+	if errors.Is(err, ipcmgr.ErrPeerCrashed) && !errors.Is(err, ipcmgr.ErrPeerGone) {
+		err = fmt.Errorf("%w: %w", ipcmgr.ErrPeerGone, err)
+	}
+	return err
 }
 
 // await waits until a call is settled, and receives meanwhile if no other does.
@@ -238,7 +268,6 @@ func (c *Caller) settleCall(p *call, err error) {
 		return
 	}
 	delete(c.calls, p.id)
-	p.err = err
-	close(p.done)
+	p.end(err)
 	c.wakeReader(errWoken) // it may be who waits for this call
 }

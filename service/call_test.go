@@ -18,7 +18,7 @@ import (
 )
 
 func TestCall(t *testing.T) {
-	each(t, func(t *testing.T, st *ipcmgr.Store) {
+	eachWire(t, func(t *testing.T, st *ipcmgr.Store) {
 		type sum struct{ A, B int }
 		serve(t, st, "calc", func(s *service.Service) {
 			service.Handle(s, "add", func(_ context.Context, v sum) (int, error) { return v.A + v.B, nil })
@@ -117,6 +117,34 @@ func TestCallAll(t *testing.T) {
 	})
 }
 
+// A full service does not hold up the others.
+func TestCallAllWithAFullOne(t *testing.T) {
+	each(t, func(t *testing.T, st *ipcmgr.Store) {
+		ctx := testContext(t)
+		full, c := connect(t, st, "a-full"), caller(t, st, "me")
+		for c.TrySend(ctx, "a-full", 1) == nil {
+		}
+		asked := make(chan struct{})
+		serve(t, st, "svc", func(s *service.Service) {
+			service.Handle(s, "name", func(context.Context, any) (string, error) { close(asked); return "svc", nil })
+		})
+		ended := make(chan []service.Answer[string], 1)
+		go func() {
+			answers, _ := service.CallAll[string](ctx, c, "name", nil, "a-full", "svc")
+			ended <- answers
+		}()
+		select {
+		case <-asked:
+		case <-ctx.Done():
+			t.Error("the other service is not asked")
+		}
+		full.Disconnect(ctx, nil)
+		answers := <-ended
+		require.Error(t, answers[0].Err) // ErrNoPeer if its call had not begun
+		require.Equal(t, service.Answer[string]{Service: "svc", Value: "svc"}, answers[1])
+	}, func(cfg *ipcmgr.Config) { cfg.MaxPending = 2 })
+}
+
 // Ordinary messages beside answers are kept, in order, for who asks.
 func TestOrdinaryMessages(t *testing.T) {
 	each(t, func(t *testing.T, st *ipcmgr.Store) {
@@ -195,7 +223,7 @@ func TestReceiveBesideCalls(t *testing.T) {
 // The deadline of a call is that of the handler. TestVirtualTime has what
 // happens then.
 func TestDeadlineTravels(t *testing.T) {
-	each(t, func(t *testing.T, st *ipcmgr.Store) {
+	eachWire(t, func(t *testing.T, st *ipcmgr.Store) {
 		serve(t, st, "svc", func(s *service.Service) {
 			service.Handle(s, "deadline", func(ctx context.Context, _ any) (int64, error) {
 				deadline, ok := ctx.Deadline()
@@ -341,7 +369,7 @@ func TestDeadlineOfASuspension(t *testing.T) {
 // An answer that has nobody waiting for it is dropped and counted, also one
 // that names a call at another service.
 func TestLateAndFalseAnswers(t *testing.T) {
-	each(t, func(t *testing.T, st *ipcmgr.Store) {
+	eachWire(t, func(t *testing.T, st *ipcmgr.Store) {
 		release := make(chan struct{})
 		serve(t, st, "svc", func(s *service.Service) {
 			service.Handle(s, "slow", func(ctx context.Context, _ any) (int, error) {

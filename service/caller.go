@@ -15,9 +15,8 @@ import (
 
 // Caller is a client that can make calls, any number at once. It is the client
 // that it was made of, and everything that is not an answer to a call is still
-// received through it: Receive, Messages, Poll and ipcmgr.Handle work as on any
-// client, also while calls are under way. Receive no longer from the client
-// underneath, and leave with the Caller's own Suspend, Disconnect or Close.
+// received through it: all that hands out messages works as on any client, also
+// while calls are under way. Receive no longer from the client underneath.
 //
 // No goroutine receives: whoever waits for an answer or a message does, for all
 // others too. What nobody asks for while calls are made is kept, unacknowledged,
@@ -27,16 +26,18 @@ type Caller struct {
 	prefix string // of the ids of its requests
 
 	turn chan struct{} // held by the one who receives
-	news chan struct{} // holds a token when ordinary is not empty
+	news chan struct{} // holds a token when something is kept
 
 	mu       sync.Mutex
 	calls    map[string]*call // under way, by the id of the request
 	made     uint64
 	late     int64
-	ordinary []item
+	kept     []item
 	received []*ipcmgr.Message // by Receive or Poll: the next acknowledges them
 	closed   bool
 	mourning bool // a call under way has lost its service
+
+	terminated chan struct{} // closed once the owner's request was handed out
 
 	receiving bool // somebody is, with the context receive
 	receive   context.Context
@@ -51,17 +52,23 @@ type item struct {
 	head
 }
 
-// NewCaller makes a client able to call. The client must not be receiving.
+// NewCaller gives the Caller of a client: there is one until it is closed, and
+// it should be, or be left with its own Suspend or Disconnect. The client must
+// not be receiving.
 func NewCaller(c ipcmgr.Client) *Caller {
 	if made, ok := c.(*Caller); ok {
 		return made
 	}
+	return callers.of(c)
+}
+
+func newCaller(c ipcmgr.Client) *Caller {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // it never fails
 	return &Caller{
 		Client: c, prefix: hex.EncodeToString(random[:]) + "-",
 		turn: make(chan struct{}, 1), news: make(chan struct{}, 1),
-		calls: map[string]*call{},
+		calls: map[string]*call{}, terminated: make(chan struct{}),
 	}
 }
 
@@ -79,23 +86,38 @@ func (c *Caller) CallStats() CallerStats {
 	return CallerStats{Calls: c.made, Late: c.late, Open: len(c.calls)}
 }
 
-// Receive is that of the client, for messages that are no answers.
-func (c *Caller) Receive(ctx context.Context) (*ipcmgr.Message, error) {
-	c.acknowledgeReceived(ctx)
+// Next is that of the client, for messages that are no answers.
+func (c *Caller) Next(ctx context.Context) (*ipcmgr.Message, error) {
 	r := newReader(ctx, nil)
 	defer r.close()
 	it, err := c.next(r)
-	if err != nil {
+	return it.m, err
+}
+
+// TryNext is that of the client, for messages that are no answers.
+func (c *Caller) TryNext(ctx context.Context) (*ipcmgr.Message, error) {
+	if err := c.lookFor(ctx, 1); err != nil {
 		return nil, err
 	}
-	c.noteReceived(it.m)
-	return it.m, nil
+	it, err := c.pop()
+	return it.m, err
+}
+
+// Receive is that of the client, for messages that are no answers.
+func (c *Caller) Receive(ctx context.Context) (*ipcmgr.Message, error) {
+	c.acknowledgeReceived(ctx)
+	m, err := c.Next(ctx)
+	if err == nil {
+		c.noteReceived(m)
+	}
+	return m, err
 }
 
 // Messages is that of the client, for messages that are no answers.
 func (c *Caller) Messages(ctx context.Context) iter.Seq2[*ipcmgr.Message, error] {
 	return func(yield func(*ipcmgr.Message, error) bool) {
 		r := newReader(ctx, nil)
+		r.terminated = c.terminated
 		defer r.close()
 		for {
 			it, err := c.next(r)
@@ -106,38 +128,34 @@ func (c *Caller) Messages(ctx context.Context) iter.Seq2[*ipcmgr.Message, error]
 				yield(nil, err)
 				return
 			}
+			implicit := it.m.HandOn()
 			if !yield(it.m, nil) {
 				return
 			}
-			settle(ctx, it.m)
+			if implicit {
+				settle(ctx, it.m)
+			}
 		}
 	}
 }
 
-// Poll is that of the client, for messages that are no answers. It finds
-// nothing while another goroutine waits for an answer or a message.
+// Poll is that of the client, for messages that are no answers.
 func (c *Caller) Poll(ctx context.Context, max int) ([]*ipcmgr.Message, error) {
 	c.acknowledgeReceived(ctx)
-	select {
-	case c.turn <- struct{}{}:
-		err := c.drain(ctx)
-		<-c.turn
-		if err != nil {
-			return nil, err
-		}
-	default:
+	if err := c.lookFor(ctx, max); err != nil {
+		return nil, err
 	}
 	var ms []*ipcmgr.Message
 	for len(ms) < max {
-		it, ok := c.pop()
-		if !ok {
+		it, err := c.pop()
+		if err != nil && len(ms) > 0 { // the next call tells it: this one has messages to return
+			c.keepFirst(item{})
 			break
 		}
+		if err != nil {
+			return nil, err
+		}
 		if it.m == nil {
-			if len(ms) == 0 {
-				return nil, ipcmgr.ErrTerminated
-			}
-			c.putBack(it)
 			break
 		}
 		c.noteReceived(it.m)
@@ -169,6 +187,7 @@ func (c *Caller) Close() {
 	if was {
 		return
 	}
+	defer callers.forget(c)
 	c.peers.stop()
 	c.turn <- struct{}{} // who receives has stopped
 	defer func() { <-c.turn }()
@@ -177,12 +196,12 @@ func (c *Caller) Close() {
 	for _, p := range c.calls {
 		c.settleCall(p, ipcmgr.ErrClosed)
 	}
-	for n := len(c.ordinary) - 1; n >= 0; n-- {
-		if m := c.ordinary[n].m; m != nil {
+	for n := len(c.kept) - 1; n >= 0; n-- {
+		if m := c.kept[n].m; m != nil {
 			_ = m.Requeue() // it fails only once the client has left
 		}
 	}
-	c.ordinary = nil
+	c.kept = nil
 }
 
 // nextID names a request. c.mu is held.
@@ -191,7 +210,11 @@ func (c *Caller) nextID() string {
 	return c.prefix + strconv.FormatUint(c.made, 36)
 }
 
+// noteReceived leaves it to the next Receive or Poll to acknowledge m.
 func (c *Caller) noteReceived(m *ipcmgr.Message) {
+	if !m.HandOn() {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.received = append(c.received, m)

@@ -23,6 +23,10 @@ type family struct {
 // it ends, and ended is called, if it is not nil, as a hook is. A service that
 // ends asks those that still run to end with SIGTERM, and kills those that do
 // not within 10 s.
+//
+// The child is in the service's process group, unless cmd says otherwise. Where
+// package proc started the service, the child is killed with it, however that
+// ends; a service that nobody started so, and that is killed itself, leaves the child behind.
 func (s *Service) Start(cmd *exec.Cmd, ended func(ctx context.Context, state *os.ProcessState) error) error {
 	f := &s.family
 	f.mu.Lock()

@@ -2,9 +2,11 @@ package service
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/ipcmgr/ipcmgr"
 )
@@ -14,15 +16,21 @@ import (
 // this is what middleware sees.
 type Handler func(ctx context.Context, r *Request) (any, error)
 
-// Middleware wraps a handler: to log, to trace, to limit.
+// Middleware wraps a handler: to log, to trace, to limit. It sees every request,
+// also one of a method that the service does not have.
 type Middleware func(next Handler) Handler
 
-// Handle sets the handler of a method. A request whose arguments do not decode
-// into a Req is answered with BadRequest.
+// Handle sets the handler of a method. Its name has no comma, is not "*", and
+// does not begin with "ipcmgr.". A request whose arguments do not decode into a
+// Req is answered with BadRequest.
 func Handle[Req, Resp any](s *Service, method string, f func(ctx context.Context, req Req) (Resp, error)) {
 	switch {
 	case method == "":
 		s.setup = append(s.setup, errors.New("a method has no name: HandleAny sets the catch-all"))
+	case method == catchAllName, strings.Contains(method, ","):
+		s.setup = append(s.setup, fmt.Errorf("method %q: the list of methods could not tell it from others", method))
+	case strings.HasPrefix(method, builtin):
+		s.setup = append(s.setup, fmt.Errorf("method %q: names that begin with %q are those of the package", method, builtin))
 	case s.methods[method] != nil:
 		s.setup = append(s.setup, fmt.Errorf("method %q is set twice", method))
 	}
@@ -58,12 +66,7 @@ func (s *Service) handler(method string) Handler {
 		h = s.catchAll
 	}
 	if h == nil {
-		return func(context.Context, *Request) (any, error) {
-			if method == "" {
-				return nil, Errorf(NoMethod, "the request names no method, and the service has no catch-all")
-			}
-			return nil, Errorf(NoMethod, "no method %q", method)
-		}
+		h = noMethod
 	}
 	for n := len(s.wrap) - 1; n >= 0; n-- {
 		h = s.wrap[n](h)
@@ -71,17 +74,31 @@ func (s *Service) handler(method string) Handler {
 	return h
 }
 
+func noMethod(_ context.Context, r *Request) (any, error) {
+	if r.Method == "" {
+		return nil, Errorf(NoMethod, "the request names no method, and the service has no catch-all")
+	}
+	return nil, Errorf(NoMethod, "no method %q", r.Method)
+}
+
 // decode reads the content into v, in which the caller's arguments are to be of
-// the type that is wanted.
+// the type that is wanted. What the error says of v itself is nobody's business.
 func (r *Request) decode(v any, wanted reflect.Type) error {
 	err := r.m.Decode(v)
 	if err == nil {
 		return nil
 	}
-	if why := errors.Unwrap(err); why != nil { // without the type that is ours
-		err = why
+	for range 2 { // by the message, and by the serializer
+		if why := errors.Unwrap(err); why != nil {
+			err = why
+		}
 	}
-	return Errorf(BadRequest, "the arguments are no %v: %v", wanted, err)
+	text := strings.TrimPrefix(err.Error(), "request: ")
+	var misfit *json.UnmarshalTypeError
+	if errors.As(err, &misfit) {
+		text = fmt.Sprintf("%s: %s does not fit %v", strings.TrimPrefix(misfit.Field, "request."), misfit.Value, misfit.Type)
+	}
+	return Errorf(BadRequest, "the arguments are no %v: %s", wanted, text)
 }
 
 // general does a message that is no request.

@@ -67,7 +67,8 @@ func (s *Service) Every(d time.Duration, f func(ctx context.Context) error) {
 	})
 }
 
-// OnSignal runs f for each of the signals that this process gets.
+// OnSignal runs f for each of the signals that this process gets while the
+// service runs; for those that came before its end, also when it ends.
 func (s *Service) OnSignal(f func(ctx context.Context, sig os.Signal) error, sigs ...os.Signal) {
 	if len(sigs) == 0 { // signal.Notify would take all
 		s.setup = append(s.setup, errors.New("OnSignal names no signal"))
@@ -76,15 +77,22 @@ func (s *Service) OnSignal(f func(ctx context.Context, sig os.Signal) error, sig
 	s.beside(func() (func(context.Context), error) {
 		arrived := make(chan os.Signal, 16)
 		signal.Notify(arrived, sigs...)
+		handle := func(ctx context.Context, sig os.Signal) {
+			s.runHook(ctx, "signal", func(ctx context.Context) error { return f(ctx, sig) })
+		}
 		return func(ctx context.Context) {
-			defer signal.Stop(arrived)
 			for {
 				select {
-				case <-s.ending.Done():
-					return
 				case sig := <-arrived:
-					s.runHook(ctx, "signal", func(ctx context.Context) error { return f(ctx, sig) })
+					handle(ctx, sig)
+					continue
+				case <-s.ending.Done():
 				}
+				signal.Stop(arrived)
+				for len(arrived) > 0 {
+					handle(ctx, <-arrived)
+				}
+				return
 			}
 		}, nil
 	})

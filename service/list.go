@@ -15,6 +15,9 @@ const (
 	AttrDurable = "service.durable" // there if it is Durable
 )
 
+// catchAllName stands for the catch-all among the methods.
+const catchAllName = "*"
+
 // Listed is a service of a store as others see it.
 type Listed struct {
 	ipcmgr.Peer

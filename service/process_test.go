@@ -3,8 +3,10 @@ package service_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -94,10 +96,38 @@ func TestServiceIsKilled(t *testing.T) {
 		t.Log("after", time.Since(began))
 		require.ErrorIs(t, err, ipcmgr.ErrPeerGone)
 		require.ErrorIs(t, err, ipcmgr.ErrPeerCrashed)
+		sent := c.Stats().Sent["svc"]
 		_, err = service.Call[any](testContext(t), c, "svc", "x", nil)
-		require.Error(t, err) // also where the mailbox is kept
+		require.ErrorIs(t, err, ipcmgr.ErrPeerGone)
+		require.ErrorIs(t, err, ipcmgr.ErrPeerCrashed)
+		require.Equal(t, sent, c.Stats().Sent["svc"], "also where the mailbox is kept: nobody finds the request there later")
+		_, err = service.Call[any](testContext(t), caller(t, st, "new"), "svc", "x", nil)
+		require.ErrorIs(t, err, ipcmgr.ErrPeerGone)
+		require.ErrorIs(t, err, ipcmgr.ErrPeerCrashed)
 		require.NoError(t, stays.Disconnect(testContext(t), nil))
 	})
+}
+
+// A service is killed while a call waits for room in its mailbox: it fails at
+// once, too.
+func TestFullServiceIsKilled(t *testing.T) {
+	eachProcess(t, func(t *testing.T, st *ipcmgr.Store) {
+		kid := start(t, st, "silent")
+		require.NoError(t, st.WaitPeer(testContext(t), "svc"))
+		c := caller(t, st, "me")
+		for c.TrySend(testContext(t), "svc", 1) == nil {
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := service.Call[any](testContext(t), c, "svc", "x", nil)
+			ended <- err
+		}()
+		for c.CallStats().Open == 0 {
+			runtime.Gosched()
+		}
+		require.NoError(t, kid.Process.Kill())
+		require.ErrorIs(t, <-ended, ipcmgr.ErrPeerGone)
+	}, func(cfg *ipcmgr.Config) { cfg.MaxPending = 2 })
 }
 
 // A durable service is killed and comes back: the call waits, and the request is
@@ -164,22 +194,49 @@ func TestSignals(t *testing.T) {
 
 // The owner's signal is handled before the request to terminate.
 func TestTerminateWithSignal(t *testing.T) {
-	for _, cfg := range kinds[1:] {
-		t.Run(cfg.Protocol[0], func(t *testing.T) {
-			cfg.Signal = "HUP"
-			st := spawn(t, cfg)
-			kid := start(t, st, "signals")
-			c := caller(t, st, "me")
-			require.NoError(t, st.WaitPeer(testContext(t), "svc"))
-			_, err := service.Call[any](testContext(t), c, "svc", service.PingMethod, nil)
-			require.NoError(t, err)
+	eachProcess(t, func(t *testing.T, st *ipcmgr.Store) {
+		kid := start(t, st, "signals")
+		c := caller(t, st, "me")
+		require.NoError(t, st.WaitPeer(testContext(t), "svc"))
+		_, err := service.Call[any](testContext(t), c, "svc", service.PingMethod, nil)
+		require.NoError(t, err)
+		require.NoError(t, st.Signal(testContext(t)))
+		require.Equal(t, "hangup", kid.line(t))
+		require.NoError(t, st.Terminate(testContext(t)))
+		require.Equal(t, "end", kid.line(t))
+		require.NoError(t, kid.Wait())
+	}, hangup)
+}
+
+func hangup(cfg *ipcmgr.Config) { cfg.Signal = "HUP" }
+
+// All signals that have arrived when the service is to end are handled, that of
+// a shutdown with them. The service is at the first one all the time.
+func TestSignalsBeforeTheEnd(t *testing.T) {
+	eachProcess(t, func(t *testing.T, st *ipcmgr.Store) {
+		const all = 8
+		kid := start(t, st, "hangups")
+		require.NoError(t, st.WaitPeer(testContext(t), "svc"))
+		me := connect(t, st, "me")
+		c := service.NewCaller(me)
+		_, err := service.Call[any](testContext(t), c, "svc", service.PingMethod, nil)
+		require.NoError(t, err)
+		c.Close()
+		for range all - 1 {
 			require.NoError(t, st.Signal(testContext(t)))
-			require.Equal(t, "hangup", kid.line(t))
-			require.NoError(t, st.Terminate(testContext(t)))
-			require.Equal(t, "end", kid.line(t))
-			require.NoError(t, kid.Wait())
-		})
-	}
+			require.Equal(t, "arrived", kid.line(t))
+		}
+		down := make(chan error, 1)
+		go func() { down <- st.Shutdown(testContext(t)) }()
+		require.Equal(t, "arrived", kid.line(t))
+		fmt.Fprintln(kid.in)
+		for range all {
+			require.Equal(t, "handled", kid.line(t))
+		}
+		require.Equal(t, "end", kid.line(t))
+		require.NoError(t, kid.Wait())
+		require.NoError(t, <-down)
+	}, hangup)
 }
 
 func TestWatchedPID(t *testing.T) {

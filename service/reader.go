@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/ipcmgr/ipcmgr"
 )
@@ -12,9 +13,10 @@ var errWoken = errors.New("woken")
 
 // reader is one goroutine's part in receiving.
 type reader struct {
-	ctx  context.Context
-	call *call // whose answer it waits for; nil: it asks for messages
-	stop func() bool
+	ctx        context.Context
+	call       *call           // whose answer it waits for; nil: it asks for messages
+	terminated <-chan struct{} // of a loop: it ends where it would have to wait
+	stop       func() bool
 }
 
 func newReader(ctx context.Context, p *call) *reader { return &reader{ctx: ctx, call: p} }
@@ -44,9 +46,9 @@ func (r *reader) begin(c *Caller) (context.Context, error) {
 		return nil, ipcmgr.ErrClosed
 	case r.ctx.Err() != nil:
 		return nil, context.Cause(r.ctx)
-	case c.mourning, r.call == nil && len(c.ordinary) > 0:
+	case c.mourning, r.call == nil && len(c.kept) > 0:
 		return nil, nil
-	case r.call != nil && r.call.settled(): // before there was a reader to be woken
+	case r.call != nil && r.call.settled(), closed(r.terminated): // before there was a reader to be woken
 		return nil, nil
 	}
 	if c.receive == nil || c.receive.Err() != nil {
@@ -62,14 +64,21 @@ func (c *Caller) next(r *reader) (item, error) {
 		if r.ctx.Err() != nil {
 			return item{}, context.Cause(r.ctx)
 		}
-		if it, ok := c.pop(); ok {
-			if it.m == nil {
-				return item{}, ipcmgr.ErrTerminated
+		if c.keeps(1) || closed(r.terminated) { // what was put back comes first, and a loop ends after what is ready
+			if err := c.lookFor(r.ctx, 1); err != nil {
+				return item{}, err
 			}
-			return it, nil
+		}
+		if it, err := c.pop(); it.m != nil || err != nil {
+			return it, err
+		}
+		if closed(r.terminated) {
+			return item{}, ipcmgr.ErrTerminated
 		}
 		select {
 		case <-c.news:
+			continue
+		case <-r.terminated:
 			continue
 		case <-r.ctx.Done():
 			continue
@@ -80,6 +89,15 @@ func (c *Caller) next(r *reader) (item, error) {
 		if err != nil {
 			return item{}, err
 		}
+	}
+}
+
+func closed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -102,6 +120,30 @@ func (c *Caller) read(r *reader) error {
 	return c.dispatch(r.ctx, m, err)
 }
 
+// lookFor takes in what is ready until n messages are kept, and always one that
+// is new: what was put back comes before it. Another goroutine that receives
+// takes in more by itself.
+func (c *Caller) lookFor(ctx context.Context, n int) error {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	default:
+		return nil
+	}
+	for {
+		m, err := c.Client.TryNext(ctx)
+		if m == nil && err == nil {
+			return nil
+		}
+		if err := c.dispatch(ctx, m, err); err != nil {
+			return err
+		}
+		if c.keeps(n) && (m == nil || !m.Redelivered) {
+			return nil
+		}
+	}
+}
+
 // drain gives out what is ready, without waiting. The turn is held.
 func (c *Caller) drain(ctx context.Context) error {
 	for {
@@ -119,7 +161,7 @@ func (c *Caller) drain(ctx context.Context) error {
 // messages.
 func (c *Caller) dispatch(ctx context.Context, m *ipcmgr.Message, err error) error {
 	if errors.Is(err, ipcmgr.ErrTerminated) {
-		c.keep(item{})
+		c.keepLast(item{})
 		return nil
 	}
 	if err != nil {
@@ -127,7 +169,7 @@ func (c *Caller) dispatch(ctx context.Context, m *ipcmgr.Message, err error) err
 	}
 	h := headOf(m)
 	if h.ResponseID == "" {
-		c.keep(item{m, h})
+		c.keepLast(item{m, h})
 		return nil
 	}
 	c.mu.Lock()
@@ -144,34 +186,59 @@ func (c *Caller) dispatch(ctx context.Context, m *ipcmgr.Message, err error) err
 	return nil
 }
 
-func (c *Caller) keep(it item) {
+// keepLast keeps a message for who asks. One that was put back comes before
+// those that were not handed out yet.
+func (c *Caller) keepLast(it item) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ordinary = append(c.ordinary, it)
+	at := len(c.kept)
+	if it.m != nil && it.m.Redelivered {
+		at = 0
+		for at < len(c.kept) && c.kept[at].m != nil && c.kept[at].m.Redelivered {
+			at++
+		}
+	}
+	c.kept = slices.Insert(c.kept, at, it)
 	c.announce()
 }
 
-// putBack is for what was popped and not used.
-func (c *Caller) putBack(it item) {
+// keepFirst is for what was popped and not used.
+func (c *Caller) keepFirst(it item) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ordinary = append([]item{it}, c.ordinary...)
+	c.kept = slices.Insert(c.kept, 0, it)
 	c.announce()
 }
 
-func (c *Caller) pop() (item, bool) {
+func (c *Caller) keeps(n int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.ordinary) == 0 {
-		return item{}, false
+	return len(c.kept) >= n
+}
+
+// pop takes the first of what is kept; an empty item if there is nothing.
+// ErrTerminated.
+func (c *Caller) pop() (item, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.kept) > 0 {
+		it := c.kept[0]
+		c.kept[0] = item{}
+		if c.kept = c.kept[1:]; len(c.kept) > 0 {
+			c.announce()
+		}
+		if it.m == nil {
+			if !closed(c.terminated) {
+				close(c.terminated)
+			}
+			c.wakeReader(errWoken) // it may be in a loop
+			return item{}, ipcmgr.ErrTerminated
+		}
+		if _, err := it.m.Content(); err == nil { // else RequeueAll has put it back, and it comes again
+			return it, nil
+		}
 	}
-	it := c.ordinary[0]
-	c.ordinary[0] = item{}
-	c.ordinary = c.ordinary[1:]
-	if len(c.ordinary) > 0 {
-		c.announce()
-	}
-	return it, true
+	return item{}, nil
 }
 
 // announce tells one of those who wait for a message. c.mu is held.

@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,9 @@ var roles = map[string]func(context.Context) error{
 	"stuck":   playStuck,
 	"durable": playDurable,
 	"signals": playSignals,
+	"hangups": playHangups,
+	"asker":   playAsker,
+	"silent":  playSilent,
 	"watcher": playWatcher,
 	"exit5":   func(context.Context) error { os.Exit(5); return nil },
 	"sleeper": playSleeper,
@@ -103,6 +107,54 @@ func playSignals(ctx context.Context) error {
 		}, syscall.SIGHUP)
 		s.OnEnd(func(context.Context) error { fmt.Println("end"); return nil })
 		return s.Serve(ctx)
+	})
+}
+
+// playHangups ends while it handles the first signal, when it is given a line. It
+// prints a line for each signal that has arrived, and for each that is handled.
+func playHangups(ctx context.Context) error {
+	arrived := make(chan os.Signal, 16)
+	signal.Notify(arrived, syscall.SIGHUP)
+	go func() {
+		for range arrived {
+			fmt.Println("arrived")
+		}
+	}()
+	return as(ctx, "svc", func(c ipcmgr.Client) error {
+		s := service.New(c)
+		first := true
+		s.OnSignal(func(context.Context, os.Signal) error {
+			if first {
+				first = false
+				bufio.NewReader(os.Stdin).ReadString('\n')
+				s.End()
+			}
+			fmt.Println("handled")
+			return nil
+		}, syscall.SIGHUP)
+		s.OnEnd(func(context.Context) error { fmt.Println("end"); return nil })
+		return s.Serve(ctx)
+	})
+}
+
+// playAsker makes one call at "svc", and prints what came of it.
+func playAsker(ctx context.Context) error {
+	return as(ctx, "asker", func(c ipcmgr.Client) error {
+		k := service.NewCaller(c)
+		defer k.Close()
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		again, err := service.Call[bool](ctx, k, "svc", "redelivered", nil)
+		fmt.Println(again, errors.Is(err, ipcmgr.ErrPeerGone))
+		return nil
+	})
+}
+
+// playSilent is a client that receives nothing.
+func playSilent(ctx context.Context) error {
+	return as(ctx, "svc", func(ipcmgr.Client) error {
+		_, err := io.Copy(io.Discard, os.Stdin)
+		return err
 	})
 }
 

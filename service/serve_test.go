@@ -21,7 +21,7 @@ import (
 func TestErrors(t *testing.T) {
 	for _, details := range []bool{false, true} {
 		t.Run(fmt.Sprint("details=", details), func(t *testing.T) {
-			each(t, func(t *testing.T, st *ipcmgr.Store) {
+			eachWire(t, func(t *testing.T, st *ipcmgr.Store) {
 				var opts []service.Option
 				if details {
 					opts = append(opts, service.Details())
@@ -63,14 +63,15 @@ func TestErrors(t *testing.T) {
 				require.EqualError(t, e, `call of tell at "svc": no user "bob"`)
 				require.ErrorIs(t, call("nonesuch", nil), service.NoMethod)
 				require.ErrorIs(t, call("number", "three"), service.BadRequest)
+				require.NotRegexp(t, `argsOf|request|Go struct`, call("number", "three").Text)
 				n, err := service.Call[int](testContext(t), c, "svc", "number", 3)
 				require.NoError(t, err)
 				require.Equal(t, 3, n)
 
 				stats := r.Stats()
 				require.EqualValues(t, stats.Requests-1, stats.Errors)
-				require.EqualValues(t, 2, stats.Methods["number"].Requests)
-				require.EqualValues(t, 1, stats.Methods["number"].Errors)
+				require.EqualValues(t, 3, stats.Methods["number"].Requests)
+				require.EqualValues(t, 2, stats.Methods["number"].Errors)
 			})
 		})
 	}
@@ -78,7 +79,7 @@ func TestErrors(t *testing.T) {
 
 // What a foreign program sends, and gets: the content of the messages.
 func TestForm(t *testing.T) {
-	each(t, func(t *testing.T, st *ipcmgr.Store) {
+	eachWire(t, func(t *testing.T, st *ipcmgr.Store) {
 		serve(t, st, "svc", func(s *service.Service) {
 			service.Handle(s, "double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })
 			service.HandleAny(s, func(_ context.Context, v any) (string, error) {
@@ -290,21 +291,25 @@ func TestWrongSetup(t *testing.T) {
 	r := serve(t, st, "svc", func(s *service.Service) {
 		echo(s)
 		echo(s)
-		service.Handle(s, "", func(context.Context, any) (any, error) { return nil, nil })
+		for _, name := range []string{"", "a,b", "*", "ipcmgr.mine"} {
+			service.Handle(s, name, func(context.Context, any) (any, error) { return nil, nil })
+		}
 		s.Every(0, nil)
 		s.OnSignal(nil)
 	}, service.Workers(0))
 	err := r.wait(t)
-	for _, part := range []string{`method "echo" is set twice`, "no name", "interval", "signal", "0 workers"} {
+	for _, part := range []string{`method "echo" is set twice`, "no name", `"a,b"`, `"*"`, `"ipcmgr.mine"`, "interval", "signal", "0 workers"} {
 		require.ErrorContains(t, err, part)
 	}
 }
 
 func TestMiddleware(t *testing.T) {
-	each(t, func(t *testing.T, st *ipcmgr.Store) {
+	eachWire(t, func(t *testing.T, st *ipcmgr.Store) {
+		var seen []string
 		note := func(name string) service.Middleware {
 			return func(next service.Handler) service.Handler {
 				return func(ctx context.Context, r *service.Request) (any, error) {
+					seen = append(seen, r.Method)
 					v, err := next(ctx, r)
 					return fmt.Sprintf("%s(%v)", name, v), err
 				}
@@ -324,6 +329,9 @@ func TestMiddleware(t *testing.T) {
 		got, err := service.Call[string](testContext(t), c, "svc", "echo", 1)
 		require.NoError(t, err)
 		require.Equal(t, "a(b(1))", got)
+		_, err = service.Call[any](testContext(t), c, "svc", "nonesuch", 1)
+		require.ErrorIs(t, err, service.NoMethod)
+		require.Equal(t, []string{"echo", "echo", "nonesuch", "nonesuch"}, seen)
 		ctx := service.WithTrace(testContext(t), service.Trace{Parent: "00-ab", State: "x=1"})
 		got, err = service.Call[string](ctx, c, "svc", "trace", nil)
 		require.NoError(t, err)
@@ -332,7 +340,7 @@ func TestMiddleware(t *testing.T) {
 }
 
 func TestIntrospection(t *testing.T) {
-	each(t, func(t *testing.T, st *ipcmgr.Store) {
+	eachWire(t, func(t *testing.T, st *ipcmgr.Store) {
 		serve(t, st, "svc", func(s *service.Service) {
 			echo(s)
 			service.Handle(s, "fail", func(context.Context, any) (any, error) { return nil, errors.New("secret") })

@@ -13,7 +13,9 @@
 //
 // and in another process
 //
-//	sum, err := service.Call[int](ctx, service.NewCaller(client), "calc", "add", [2]int{1, 2})
+//	caller := service.NewCaller(client)
+//	defer caller.Close()
+//	sum, err := service.Call[int](ctx, caller, "calc", "add", [2]int{1, 2})
 //
 // Every service also answers the methods ipcmgr.ping, ipcmgr.info and
 // ipcmgr.stats.
@@ -181,18 +183,18 @@ func (s *Service) failed(err error) error {
 }
 
 // publish tells callers what the service is. A mailbox that was taken up keeps
-// its mark.
+// its mark; where the protocol keeps none, it is another one.
 func (s *Service) publish(ctx context.Context) error {
 	attrs := s.caller.Attrs()
 	if attrs == nil {
 		attrs = map[string]string{}
 	}
-	if attrs[AttrMailbox] == "" {
+	if attrs[AttrMailbox] == "" || !s.caller.redelivers() {
 		attrs[AttrMailbox] = s.caller.prefix + "0"
 	}
 	names := s.names()
 	if s.catchAll != nil {
-		names = append(names, "*")
+		names = append(names, catchAllName)
 	}
 	attrs[AttrMethods] = strings.Join(names, ",")
 	delete(attrs, AttrDurable)
@@ -238,12 +240,15 @@ func (s *Service) answerRest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for it, ok := c.pop(); ok; it, ok = c.pop() {
-		if it.m != nil {
+	for {
+		it, err := c.pop()
+		if err == nil && it.m == nil {
+			return nil
+		}
+		if err == nil { // else it was asked to end once more
 			s.handle(ctx, it)
 		}
 	}
-	return nil
 }
 
 // handle does one request or message.

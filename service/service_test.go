@@ -47,25 +47,39 @@ func testContext(t testing.TB) context.Context {
 	return ctx
 }
 
+// kinds are the protocols of this machine, mem first.
 var kinds = slices.DeleteFunc([]ipcmgr.Config{
 	{Protocol: ipcmgr.Names{"mem"}, Serializer: "json"},
-	{Protocol: ipcmgr.Names{"fsqueue"}, Serializer: "json"},
-	{Protocol: ipcmgr.Names{"unixsocket"}, Serializer: "msgpack"},
-	{Protocol: ipcmgr.Names{"bbolt"}, Serializer: "msgpack"},
+	{Protocol: ipcmgr.Names{"fsqueue"}, Serializer: "msgpack"},
+	{Protocol: ipcmgr.Names{"unixsocket"}, Serializer: "json"},
+	{Protocol: ipcmgr.Names{"bbolt"}, Serializer: "json"},
 	{Protocol: ipcmgr.Names{"shm"}, Serializer: "msgpack"},
 }, func(c ipcmgr.Config) bool { return len(trial.Viable(c.Protocol...)) == 0 })
 
-func each(t *testing.T, f func(t *testing.T, st *ipcmgr.Store)) {
+// over runs f with a store of each kind.
+func over(t *testing.T, kinds []ipcmgr.Config, f func(t *testing.T, st *ipcmgr.Store), change ...func(*ipcmgr.Config)) {
 	for _, cfg := range kinds {
+		for _, c := range change {
+			c(&cfg)
+		}
 		t.Run(cfg.Protocol[0]+"+"+cfg.Serializer, func(t *testing.T) { f(t, spawn(t, cfg)) })
 	}
 }
 
-// eachProcess is each without mem, which reaches no other process.
-func eachProcess(t *testing.T, f func(t *testing.T, st *ipcmgr.Store)) {
-	for _, cfg := range kinds[1:] {
-		t.Run(cfg.Protocol[0]+"+"+cfg.Serializer, func(t *testing.T) { f(t, spawn(t, cfg)) })
+func each(t *testing.T, f func(t *testing.T, st *ipcmgr.Store), change ...func(*ipcmgr.Config)) {
+	over(t, kinds, f, change...)
+}
+
+// eachWire is each with both serializers: for what is about the form of messages.
+func eachWire(t *testing.T, f func(t *testing.T, st *ipcmgr.Store)) {
+	for _, ser := range []string{"json", "msgpack"} {
+		each(t, f, func(cfg *ipcmgr.Config) { cfg.Serializer = ser })
 	}
+}
+
+// eachProcess is each without mem, which reaches no other process.
+func eachProcess(t *testing.T, f func(t *testing.T, st *ipcmgr.Store), change ...func(*ipcmgr.Config)) {
+	over(t, kinds[1:], f, change...)
 }
 
 // eachDurable is eachProcess where a mailbox outlives a crash.

@@ -107,7 +107,7 @@ func (c *Caller) note(peers []ipcmgr.Peer, now time.Time) (suspects []*call) {
 	defer c.mu.Unlock()
 	c.peers.known = known
 	for _, p := range c.calls {
-		if p.sent && p.lost == nil && p.lostWith(known, now, c.redelivers()) != nil {
+		if p.waits() && p.lost == nil && p.lostWith(known, now, c.redelivers()) != nil {
 			suspects = append(suspects, p)
 		}
 	}
@@ -150,27 +150,35 @@ func (c *Caller) goBlind(err error) {
 	}
 }
 
-// meet gives the present incarnation of a service. Only one that the watcher
-// has not seen yet is looked up. ErrNoPeer.
-func (c *Caller) meet(ctx context.Context, service string) (incarnation, error) {
+// meet notes the present incarnation of the service that is to be called, or
+// says why there is none that will answer. It is looked up only if the watcher
+// has not seen it yet, or has seen it gone. ErrNoPeer.
+func (c *Caller) meet(ctx context.Context, p *call) error {
 	c.startWatcher()
 	c.mu.Lock()
-	p, ok := c.peers.known[service]
+	peer, ok := c.peers.known[p.service]
 	c.mu.Unlock()
-	if !ok {
+	if !ok || dead(peer, p.began, c.redelivers()) != nil {
 		var err error
-		if p, err = c.Store().Peer(ctx, service); err != nil {
-			return incarnation{}, err
+		if peer, err = c.Store().Peer(ctx, p.service); err != nil {
+			return err
 		}
 	}
-	return incarnationOf(p), nil
+	c.mu.Lock()
+	p.base = incarnationOf(peer)
+	c.mu.Unlock()
+	return dead(peer, p.began, c.redelivers())
 }
 
-// recheck is for a request that was just sent. What is known of the service may
-// be older than the request, so a doubt takes a new look. c.mu is held.
+// recheck is for a call that waits from now on. What is known of the service may
+// be older than that, so a doubt takes a new look. c.mu is held.
 func (c *Caller) recheck(p *call) {
 	w := &c.peers
-	if w.blind != nil {
+	switch {
+	case p.lost != nil: // while it waited for room, and found some
+		c.mourn(p, p.lost)
+		return
+	case w.blind != nil:
 		c.mourn(p, w.blind)
 		return
 	}
@@ -183,6 +191,10 @@ func (c *Caller) recheck(p *call) {
 // makes who receives look there. c.mu is held.
 func (c *Caller) mourn(p *call, why error) {
 	p.lost = why
+	if p.giveUp != nil { // there is no request, and so no answer
+		p.giveUp(why)
+		return
+	}
 	c.mourning = true
 	c.wakeReader(errWoken)
 }
@@ -241,14 +253,26 @@ func (p *call) lostWith(known map[string]ipcmgr.Peer, now time.Time, redelivers 
 	if was.mailbox == "" { // who takes up a mailbox is seen suspended before
 		another = !is.since.Equal(was.since) && !was.suspended && !is.suspended
 	}
-	switch {
-	case peer.Overdue(now):
-		return fmt.Errorf("%w: it is suspended, and missed its deadline of %s", ipcmgr.ErrPeerGone, peer.Until.Format(time.RFC3339))
-	case peer.State == ipcmgr.Crashed && !(redelivers && peer.Attrs[AttrDurable] != ""):
-		return fmt.Errorf("%w: %w", ipcmgr.ErrPeerGone, ipcmgr.ErrPeerCrashed)
-	case another && peer.Since.After(p.began):
+	if err := dead(peer, now, redelivers); err != nil {
+		return err
+	}
+	if another && peer.Since.After(p.began) {
 		return fmt.Errorf("%w: another client has its id now", ipcmgr.ErrPeerGone)
 	}
 	p.base = is
 	return nil
 }
+
+// dead says why a service answers no more, whoever asks; nil if it may.
+func dead(peer ipcmgr.Peer, now time.Time, redelivers bool) error {
+	switch {
+	case peer.Overdue(now):
+		return fmt.Errorf("%w: it is suspended, and missed its deadline of %s", ipcmgr.ErrPeerGone, peer.Until.Format(time.RFC3339))
+	case peer.State == ipcmgr.Crashed && !(redelivers && peer.Attrs[AttrDurable] != ""):
+		return fmt.Errorf("%w: %w", ipcmgr.ErrPeerGone, ipcmgr.ErrPeerCrashed)
+	}
+	return nil
+}
+
+// waits says whether the loss of the service would cost the call its answer.
+func (p *call) waits() bool { return p.sent || p.giveUp != nil }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,9 +37,12 @@ that does not work here is left out and named, with the reason.
 
 All take turns in ` + fmt.Sprint(benchRounds) + ` rounds; rates are the medians. The reader checks the number and
 the checksum of every message: one that is lost, repeated, damaged or out of
-order fails the run. It takes a few seconds for each line of the table.
+order fails the row, and with it the command when the others are measured. It
+takes a few seconds for each line of the table.
 
-` + measure.Notes,
+` + measure.Notes + `
+
+` + measure.Fields,
 		Example: `  ipcmgr bench
   ipcmgr bench --protocol shm,unixsocket --serializer msgpack --size 64,1024,65536
   ipcmgr bench --protocol fsqueue -n 10000 --json`,
@@ -53,7 +57,7 @@ order fails the run. It takes a few seconds for each line of the table.
 	}
 	cmd.Flags().StringSliceVar(&b.protocols, "protocol", []string{all}, "protocols, or "+all)
 	cmd.Flags().StringSliceVar(&b.serializers, "serializer", []string{all}, "serializers, or "+all)
-	cmd.Flags().IntSliceVar(&b.sizes, "size", []int{64, 1024}, "bytes of a message")
+	cmd.Flags().StringSliceVar(&b.sizes, "size", []string{"64", "1024"}, "bytes of a message")
 	cmd.Flags().IntVarP(&b.messages, "messages", "n", 0, "messages of each measurement in a round (default: as many as take about "+benchTurn.String()+")")
 	addJSON(cmd, &b.json)
 	completeNames(cmd)
@@ -62,24 +66,19 @@ order fails the run. It takes a few seconds for each line of the table.
 
 // bench is one run.
 type bench struct {
-	protocols, serializers []string
-	sizes                  []int
-	messages               int
-	json                   bool
+	protocols, serializers, sizes []string
+	messages                      int
+	json                          bool
 }
 
-// What one message, and one measurement, may have at most.
-const (
-	mostMessageBytes = 1 << 20
-	mostMessages     = 10_000_000
-)
+// mostMessages bounds one measurement.
+const mostMessages = 10_000_000
 
 // plan is what the flags ask for.
 func (b *bench) plan(cmd *cobra.Command) (*measure.Plan, error) {
-	for _, size := range b.sizes {
-		if size < measure.MinSize || size > mostMessageBytes {
-			return nil, usagef(cmd, "--size %d must be from %d to %d bytes", size, measure.MinSize, mostMessageBytes)
-		}
+	sizes, err := measure.Sizes(b.sizes)
+	if err != nil {
+		return nil, usagef(cmd, "--size %w", err)
 	}
 	if cmd.Flags().Changed("messages") && (b.messages < 1 || b.messages > mostMessages) {
 		return nil, usagef(cmd, "-n %d must be from 1 to %d", b.messages, mostMessages)
@@ -98,7 +97,7 @@ func (b *bench) plan(cmd *cobra.Command) (*measure.Plan, error) {
 		Command: func() *exec.Cmd { return exec.Command(self, "bench-end") },
 	}
 	shapes := []measure.Shape{measure.Send, measure.Batch, measure.Trip, measure.Idle}
-	for _, size := range b.sizes {
+	for _, size := range sizes {
 		names := []string{measure.RawUnix().Name}
 		for _, s := range stores {
 			names = append(names, s.Name())
@@ -113,13 +112,8 @@ func (b *bench) plan(cmd *cobra.Command) (*measure.Plan, error) {
 // stores lists those to measure. What does not work here is said on standard
 // error.
 func (b *bench) stores(cmd *cobra.Command) ([]lanes.Store, error) {
-	protocols, serializers := b.protocols, b.serializers
-	if slices.Equal(protocols, []string{all}) {
-		protocols = slices.DeleteFunc(protocol.Names(), func(name string) bool { return name == "mem" })
-	}
-	if slices.Equal(serializers, []string{all}) {
-		serializers = serializer.Names()
-	}
+	outside := slices.DeleteFunc(protocol.Names(), func(name string) bool { return name == "mem" })
+	protocols, serializers := chosen(b.protocols, outside), chosen(b.serializers, serializer.Names())
 	if len(protocols) == 0 || len(serializers) == 0 {
 		return nil, usagef(cmd, "an empty list measures nothing: name what to measure, or all")
 	}
@@ -150,17 +144,40 @@ func (b *bench) stores(cmd *cobra.Command) ([]lanes.Store, error) {
 	return stores, nil
 }
 
-// run measures and prints.
+// chosen gives each name once, and every one for all.
+func chosen(names, every []string) (chosen []string) {
+	for _, name := range names {
+		those := []string{name}
+		if name == all {
+			those = every
+		}
+		for _, name := range those {
+			if !slices.Contains(chosen, name) {
+				chosen = append(chosen, name)
+			}
+		}
+	}
+	return chosen
+}
+
+// run measures and prints, also when some rows have failed.
 func (b *bench) run(ctx context.Context, plan *measure.Plan, stdout, stderr io.Writer) error {
 	bar := newProgress(stderr)
 	plan.Progress = func(step, steps int, row measure.Row) {
 		bar.step(step, steps, fmt.Sprintf("%s, %d bytes", row.Lane, row.Size))
 	}
-	results, err := plan.Run(ctx)
+	results, failed := plan.Run(ctx)
 	bar.clear()
-	if err != nil {
-		return fmt.Errorf("bench: %w", err)
+	if failed != nil {
+		failed = fmt.Errorf("bench: %w", failed)
 	}
+	if results == nil {
+		return failed
+	}
+	return errors.Join(failed, b.print(stdout, results))
+}
+
+func (b *bench) print(stdout io.Writer, results []measure.Result) error {
 	machine := measure.ThisMachine()
 	if b.json {
 		for _, r := range results {
@@ -175,7 +192,11 @@ func (b *bench) run(ctx context.Context, plan *measure.Plan, stdout, stderr io.W
 		return nil
 	}
 	fmt.Fprintf(stdout, "%s\nfiles in %s; REF is %s\n\n", machine, os.TempDir(), measure.RawUnix().Name)
-	return measure.Table(stdout, results, measure.RawUnix().Name)
+	if err := measure.Table(stdout, results, measure.RawUnix().Name); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(stdout, "\n%s\n", measure.Notes)
+	return err
 }
 
 // newBenchEnd is what bench starts: a process that is one end.

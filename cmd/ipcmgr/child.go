@@ -7,8 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"syscall"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/proc"
 )
 
 // childCommand is a program that finds the store in its environment, alone:
@@ -33,9 +35,10 @@ func namesStore(pair string) bool {
 	return false
 }
 
-// waitForwarding runs a program and forwards signals to it. Its error is a
-// childStatus unless the program could not be run.
-func waitForwarding(c *exec.Cmd) error {
+// waitForwarding runs a program and forwards signals to it; the end of this
+// process's own parent is SIGTERM. Its error is a childStatus unless the
+// program could not be run.
+func waitForwarding(ctx context.Context, c *exec.Cmd) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, forwarded...)
 	defer signal.Stop(signals)
@@ -46,6 +49,11 @@ func waitForwarding(c *exec.Cmd) error {
 	go func() { ended <- c.Wait() }()
 	for {
 		select {
+		case <-ctx.Done():
+			if askedByParent(ctx) && c.Process.Signal(syscall.SIGTERM) != nil {
+				_ = c.Process.Kill() // this system cannot send it, or the program has ended
+			}
+			ctx = context.WithoutCancel(ctx)
 		case sig := <-signals:
 			if !sentToGroup(sig) {
 				_ = c.Process.Signal(sig) // it fails only if the program has ended
@@ -57,4 +65,11 @@ func waitForwarding(c *exec.Cmd) error {
 			return err
 		}
 	}
+}
+
+// askedByParent says whether the context ended because the parent of this process
+// has ended, or asks it to: not at a signal.
+func askedByParent(ctx context.Context) bool {
+	cause := context.Cause(ctx)
+	return errors.Is(cause, proc.ErrOrphaned) || errors.Is(cause, proc.ErrReplaced)
 }

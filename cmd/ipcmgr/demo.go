@@ -26,7 +26,10 @@ With --sum, standard output is what sha256sum prints for the same files, sorted
 by path, and the table goes to standard error.
 
 Files that cannot be read are reported at the end, with status 1. The files of
-a worker that dies go to the others.`,
+a worker that dies go to the others. With --json their paths are in base64, for
+they need not be UTF-8.
+
+Every protocol will do but mem, which reaches no other process.`,
 		Example: `  ipcmgr demo /usr/share/doc
   ipcmgr demo --protocol unixsocket --serializer msgpack --workers 4 .
   ipcmgr demo --sum . | sha256sum --check --quiet`,

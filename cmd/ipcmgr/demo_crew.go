@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"sync"
@@ -71,14 +69,11 @@ func (c *crew) byID(id string) *worker {
 
 // start starts workers. They say themselves when they are ready.
 func (c *crew) start(ctx context.Context, n int, parent ipcmgr.Client) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("demo: which program to start as a worker: %w", err)
-	}
 	for i := range n {
 		w := &worker{jobs: make(chan []any, mostGiven), given: map[int]bool{}}
-		cmd := exec.Command(self, "demo-worker")
+		cmd := demoWorker.Cmd()
 		cmd.Stderr = c.stderr
+		var err error
 		if w.Child, err = proc.Launch(ctx, c.store, "w"+strconv.Itoa(i+1), cmd); err != nil {
 			return fmt.Errorf("demo: %w", err)
 		}

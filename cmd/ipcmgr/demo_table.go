@@ -40,14 +40,6 @@ func (d *demo) faults() []fault {
 	return all
 }
 
-// printable quotes a name that would not stay on its line.
-func printable(path string) string {
-	if quoted := fmt.Sprintf("%q", path); quoted != `"`+path+`"` {
-		return quoted
-	}
-	return path
-}
-
 var escapeSum = strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`)
 
 // printSums prints lines as sha256sum does: one with a name that it has to

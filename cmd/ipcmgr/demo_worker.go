@@ -5,22 +5,12 @@ import (
 	"errors"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/ipcmgr/ipcmgr"
 	"github.com/ipcmgr/ipcmgr/proc"
 )
 
-// newDemoWorker is what demo starts: a worker that hashes what it is sent, and
-// ends with its parent.
-func newDemoWorker() *cobra.Command {
-	return &cobra.Command{
-		Use:    "demo-worker",
-		Hidden: true,
-		Args:   cobra.NoArgs,
-		Run:    func(*cobra.Command, []string) { proc.Main(work) },
-	}
-}
+// demoWorker hashes what it is sent, and ends with its parent.
+var demoWorker = proc.Register("demo-worker", work)
 
 // A worker holds answers back until it has answered all that it fetched, but
 // no longer than this: the parent wants to show progress.

@@ -14,7 +14,10 @@ func newGC() *cobra.Command {
 		Use:   "gc",
 		Short: "Remove dead temporary stores",
 		Long: `Remove the temporary stores whose owner and clients are all dead, and print
-where they were. Nothing else is touched, and nobody is signalled.`,
+where they were. Nothing else is touched, and nobody is signalled.
+
+What a process leaves that was killed while it made or removed a store is
+removed a minute later: before that it may belong to one that is at work.`,
 		Example: `  ipcmgr gc
   ipcmgr gc --json | jq -r .route`,
 		Args: cobra.NoArgs,

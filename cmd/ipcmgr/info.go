@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -60,9 +59,11 @@ type about struct {
 }
 
 func aboutOf(s *ipcmgr.Store) about {
-	i, set, f := s.Info(), s.Settings(), s.Features()
+	set, f := s.Settings(), s.Features()
+	store := s.Info().Redacted()
+	i, _ := ipcmgr.ParseInfo(store) // it reads what Info writes
 	a := about{
-		Store: i.Redacted(), Protocol: i.Protocol, Serializer: i.Serializer, Route: redactRoute(i.Route),
+		Store: store, Protocol: i.Protocol, Serializer: i.Serializer, Route: i.Route,
 		Temporary: set.Temporary, Sync: set.Sync,
 		MaxMessage: s.MaxMessage(), MaxPending: set.MaxPending, MaxBytes: set.MaxBytes,
 		Features: []string{},
@@ -76,14 +77,6 @@ func aboutOf(s *ipcmgr.Store) about {
 		}
 	}
 	return a
-}
-
-// redactRoute hides the password in the URL of a server.
-func redactRoute(route string) string {
-	if u, err := url.Parse(route); err == nil && u.User != nil {
-		return u.Redacted()
-	}
-	return route
 }
 
 func printInfo(cmd *cobra.Command, s *ipcmgr.Store, asJSON bool) error {

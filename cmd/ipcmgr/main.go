@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -13,18 +14,27 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ipcmgr/ipcmgr/proc"
 	_ "github.com/ipcmgr/ipcmgr/protocol/all"
 	_ "github.com/ipcmgr/ipcmgr/serializer/all"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	proc.Init() // a worker of the demo does not come back from here
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
-// errInterrupted is the cause with which a command's context ends at a signal.
+// errInterrupted is a cause with which a command's context ends: at a signal, and
+// together with the cause that package proc gives when its parent ends it.
 var errInterrupted = errors.New("interrupted")
 
 // run is the command: it returns the exit status.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := untilSignal(context.Background())
+	// Where a program in between has closed what the parent handed down, there is
+	// nothing to follow.
+	ctx, finish, _ := proc.Follow(context.Background())
+	defer finish()
+	ctx, stop := untilSignal(ctx)
 	defer stop()
 	root := newRoot()
 	root.SetArgs(args)
@@ -40,12 +50,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return report(stderr, err)
 }
 
-// untilSignal ends its context at the first signal that asks to end. Further
-// ones change nothing: what is under way then is leaving in order, which is
+// untilSignal ends its context at the first signal that asks to end, or when
+// the given one ends, which is as good as a signal. Further ones change nothing: what is under way then is leaving in order, which is
 // bounded. A closed pipe is an error of the write, not the end: what could not
 // be printed must be put back first.
-func untilSignal(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func untilSignal(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // nohup
 		ends = append(ends, syscall.SIGHUP)
@@ -57,6 +67,8 @@ func untilSignal(ctx context.Context) (context.Context, func()) {
 		select {
 		case <-arrived:
 			cancel(errInterrupted)
+		case <-parent.Done():
+			cancel(fmt.Errorf("%w: %w", errInterrupted, context.Cause(parent)))
 		case <-ctx.Done():
 		}
 	}()
@@ -91,7 +103,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such store or peer,
 	root.PersistentFlags().String("store", "", "info of the store (default $IPCMGR_STORE)")
 	root.AddCommand(
 		newSpawn(), newSend(), newRecv(), newRequest(), newServices(), newBroadcast(), newPeers(), newStats(),
-		newAudit(), newInfo(), newRm(), newGC(), newDemo(), newDemoWorker(), newBench(), newBenchEnd(),
+		newAudit(), newInfo(), newRm(), newGC(), newDemo(), newBench(), newBenchEnd(),
 	)
 	return root
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/ipcmgr/ipcmgr/internal/trial"
+	"github.com/ipcmgr/ipcmgr/proc"
 )
 
 // The test binary is the command too: it is copied into the scripts' PATH
@@ -24,8 +25,9 @@ func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	testscript.Main(m, map[string]func(){"ipcmgr": func() {
 		beforeHash = disturb
+		proc.Init()
 		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-	}, "calc": calc})
+	}, "calc": calc, "parent": parent})
 }
 
 // disturb does what must not be left to chance: a file called "vanishing" is

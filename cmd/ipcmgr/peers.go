@@ -63,7 +63,7 @@ func watchPeers(cmd *cobra.Command, s *ipcmgr.Store, asJSON bool) error {
 		if asJSON {
 			out.row(seenOf(p))
 		} else {
-			out.line(strings.TrimRight(strings.Join(peerCells(p), "  "), " "))
+			out.line(peerCells(p)...)
 		}
 		if err := out.flush(); err != nil {
 			return err
@@ -103,7 +103,7 @@ func printPeer(out *printer, p ipcmgr.Peer) { out.row(seenOf(p), peerCells(p)...
 func peerCells(p ipcmgr.Peer) []string {
 	var attrs []string
 	for _, k := range slices.Sorted(maps.Keys(p.Attrs)) {
-		attrs = append(attrs, fmt.Sprintf("%q=%q", k, p.Attrs[k]))
+		attrs = append(attrs, fmt.Sprintf("%s=%q", printable(k), p.Attrs[k]))
 	}
 	return []string{p.ID, p.State.String(), strconv.Itoa(p.PID), clock(p.Since), clock(p.Until), strings.Join(attrs, " ")}
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -41,17 +43,30 @@ func (p *printer) row(object any, cells ...string) {
 	p.cells(cells)
 }
 
-func (p *printer) cells(cells []string) {
-	line := strings.Join(cells, "\t")
-	_, err := fmt.Fprintln(p.table, strings.TrimRight(line, "\t"))
+func (p *printer) cells(cells []string) { p.print(p.table, "\t", cells) }
+
+// line prints cells that stand in no table.
+func (p *printer) line(cells ...string) { p.print(p.out, "  ", cells) }
+
+func (p *printer) print(w io.Writer, between string, cells []string) {
+	shown := make([]string, len(cells))
+	for n, c := range cells {
+		shown[n] = printable(c)
+	}
+	_, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(shown, between), between))
 	p.keep(err)
 }
 
-// line prints a line that is in no table.
-func (p *printer) line(text string) {
-	_, err := fmt.Fprintln(p.out, text)
-	p.keep(err)
+// printable quotes text that would not stay in its place on a terminal, or that
+// could be taken for something quoted.
+func printable(text string) string {
+	if utf8.ValidString(text) && !strings.HasPrefix(text, `"`) && !strings.ContainsFunc(text, unprintable) {
+		return text
+	}
+	return strconv.Quote(text)
 }
+
+func unprintable(r rune) bool { return !strconv.IsPrint(r) }
 
 // flush prints what is there and returns the first error.
 func (p *printer) flush() error {

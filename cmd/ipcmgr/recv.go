@@ -28,7 +28,8 @@ the id left is taken up. At the end the client is suspended, so that its
 mailbox stays, where the protocol can; otherwise it is disconnected.
 
 It ends after -n messages, at SIGINT or SIGTERM, when the store's owner asks to
-terminate (status 0 in each case), or with --timeout (status 4).`,
+terminate, when the parent that has it as a child (package proc) has ended
+(status 0 in each case), or with --timeout (status 4).`,
 		Example: `  ipcmgr recv --as worker
   ipcmgr recv --as worker -n 1 --timeout 5s | jq .content
   ipcmgr recv --as worker -n 0   # its mailbox takes messages from now on`,

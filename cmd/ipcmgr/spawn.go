@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -45,11 +43,11 @@ A store without a route is temporary.`,
 			if cfg.Route = route; route == "" {
 				cfg.Route = os.Getenv(ipcmgr.EnvRoute)
 			}
-			if cfg.Route != "" && !filepath.IsAbs(cfg.Route) && !strings.Contains(cfg.Route, "://") {
-				return usagef(cmd, "the route %q is not absolute: other processes have other working directories", cfg.Route)
-			}
 			if cmd.Flags().Changed("sync") {
 				cfg.Sync = &sync
+			}
+			if err := cfg.Validate(); err != nil {
+				return usagef(cmd, "%w", err)
 			}
 			if detach && cfg.Route == "" {
 				return usagef(cmd, "--detach needs --route: nobody would find a temporary store again")
@@ -107,7 +105,7 @@ func own(cmd *cobra.Command, s *ipcmgr.Store) error {
 func runChild(cmd *cobra.Command, s *ipcmgr.Store, args []string) error {
 	c := childCommand(context.WithoutCancel(cmd.Context()), s, args)
 	c.Stdin, c.Stdout, c.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-	err := waitForwarding(c)
+	err := waitForwarding(cmd.Context(), c)
 	closing := s.Close()
 	var child childStatus
 	if errors.As(err, &child) && closing != nil {

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/internal/byname"
 )
 
 // The exit statuses.
@@ -54,7 +56,11 @@ func report(stderr io.Writer, err error) int {
 	if errors.As(err, &child) {
 		return int(child)
 	}
-	text := oneLine(err.Error())
+	text := err.Error()
+	if unknown := new(byname.Unknown); errors.As(err, &unknown) {
+		text = strings.ReplaceAll(text, unknown.Import, "")
+	}
+	text = oneLine(text)
 	if way := wayOut(err); way != "" {
 		text += ": " + way
 	}
@@ -90,7 +96,8 @@ func statusOf(err error) int {
 	return statusFailed
 }
 
-// oneLine joins the lines of joined errors.
+// oneLine joins the lines of joined errors, and shows what else would move the
+// cursor of a terminal.
 func oneLine(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {
@@ -98,5 +105,13 @@ func oneLine(text string) string {
 			lines = append(lines, line)
 		}
 	}
-	return strings.Join(lines, "; ")
+	var b strings.Builder
+	for _, r := range strings.Join(lines, "; ") {
+		if unprintable(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }

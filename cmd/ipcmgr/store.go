@@ -97,8 +97,11 @@ func completeNames(cmd *cobra.Command) {
 // count: it names a store that exists.
 func (f *storeFlags) config(cmd *cobra.Command) (ipcmgr.Config, error) {
 	cfg := ipcmgr.Config{Protocol: f.protocols, Serializer: f.serializer}
-	if cfg.Protocol == nil {
-		cfg.Protocol = strings.FieldsFunc(os.Getenv(ipcmgr.EnvProtocol), func(r rune) bool { return r == ',' || r == ' ' })
+	if names := os.Getenv(ipcmgr.EnvProtocol); cfg.Protocol == nil && names != "" {
+		cfg.Protocol = strings.Split(names, ",")
+	}
+	for n, name := range cfg.Protocol {
+		cfg.Protocol[n] = strings.TrimSpace(name)
 	}
 	if cfg.Serializer == "" {
 		cfg.Serializer = os.Getenv(ipcmgr.EnvSerializer)

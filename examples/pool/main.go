@@ -26,6 +26,10 @@ func main() {
 	workers := flag.Int("workers", 3, "how many worker `processes`")
 	kills := flag.Int("kill", 0, "how many `times` to kill -9 a worker")
 	flag.Parse()
+	if *jobs < 0 || *workers < 1 || *kills < 0 {
+		fmt.Fprintln(os.Stderr, "pool: -jobs and -kill must not be negative, and -workers must be at least 1")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, *jobs, *workers, *kills); err != nil {
@@ -56,12 +60,14 @@ func run(ctx context.Context, jobs, workers, kills int) (err error) {
 	for _, id := range p.workers {
 		specs = append(specs, proc.Spec{ID: id, Cmd: worker.Cmd, Options: []proc.Option{proc.LinesTo(os.Stderr)}})
 	}
-	strategy := proc.Strategy{Restarts: kills + 5, MaxBackoff: 100 * time.Millisecond}
+	// Workers that are killed are what this is about. Those that cannot work
+	// crash so often within a minute all the same.
+	strategy := proc.Strategy{Restarts: kills + 100, MaxBackoff: 100 * time.Millisecond}
 	sup, err := proc.Supervise(ctx, st, strategy, specs...)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, sup.Stop(context.WithoutCancel(ctx))) }()
+	defer func() { _ = sup.Stop(context.WithoutCancel(ctx)) }() // one that is killed now has done its work
 	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() { cancel(sup.Wait(working)) }() // nobody would answer any more

@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,34 +31,104 @@ func TestMain(m *testing.M) {
 
 // Each result comes once and in order, however many workers are killed.
 func TestPool(t *testing.T) {
-	const jobs = 120
-	var want strings.Builder
-	for n := range jobs {
-		fmt.Fprintf(&want, "%d primes below %d\n", primesBelow(below(n)), below(n))
-	}
 	for _, protocol := range trial.Viable("fsqueue", "unixsocket", "bbolt", "shm") {
 		for _, kills := range []string{"0", "12"} {
 			t.Run(protocol+" "+kills, func(t *testing.T) {
-				place, err := os.MkdirTemp("", "pool") // short, for unixsocket
-				require.NoError(t, err)
-				defer os.RemoveAll(place)
-				self, err := os.Executable()
-				require.NoError(t, err)
-				cmd := exec.CommandContext(t.Context(), self, "-jobs", fmt.Sprint(jobs), "-kill", kills)
-				cmd.Env = append(os.Environ(), programEnv+"=1", "GORACE=atexit_sleep_ms=0",
-					"XDG_RUNTIME_DIR="+place, ipcmgr.EnvProtocol+"="+protocol)
-				var stderr bytes.Buffer
-				cmd.Stderr = &stderr
-				out, err := cmd.Output()
-				require.NoError(t, err, stderr.String())
-				require.Equal(t, want.String(), string(out))
-				require.Empty(t, trial.WithoutNotices(stderr.String()))
-				left, err := os.ReadDir(place + "/ipcmgr")
-				require.NoError(t, err)
-				require.Empty(t, left)
+				newProgram(t, protocol, 120, "-kill", kills).mustEnd()
 			})
 		}
 	}
+}
+
+// It does not matter who kills them.
+func TestPoolKilledFromOutside(t *testing.T) {
+	for _, protocol := range trial.Viable("fsqueue", "unixsocket", "bbolt", "shm") {
+		t.Run(protocol, func(t *testing.T) {
+			p := newProgram(t, protocol, 300)
+			ended, end := context.WithCancel(t.Context())
+			defer end()
+			var killing sync.WaitGroup
+			killing.Go(func() { p.killWorkers(ended, 20) })
+			p.mustEnd()
+			end()
+			killing.Wait()
+		})
+	}
+}
+
+func TestPoolOfNothing(t *testing.T) {
+	newProgram(t, "fsqueue", 0).mustEnd()
+	for _, arg := range []string{"-workers=0", "-jobs=-1", "-kill=-1"} {
+		p := newProgram(t, "fsqueue", 1, arg)
+		require.Error(t, p.cmd.Run())
+		require.Equal(t, 2, p.cmd.ProcessState.ExitCode())
+		require.Equal(t, "pool: -jobs and -kill must not be negative, and -workers must be at least 1\n", p.stderr.String())
+	}
+}
+
+// program is a run of the program, with a place of its own.
+type program struct {
+	t              *testing.T
+	cmd            *exec.Cmd
+	protocol       string
+	place          string
+	jobs           int
+	stdout, stderr bytes.Buffer
+}
+
+func newProgram(t *testing.T, protocol string, jobs int, args ...string) *program {
+	p := &program{t: t, protocol: protocol, jobs: jobs, place: trial.Place(t, protocol)}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	p.cmd = exec.CommandContext(t.Context(), self, append([]string{"-jobs", fmt.Sprint(jobs)}, args...)...)
+	p.cmd.Env = append(os.Environ(), programEnv+"=1", "GORACE=atexit_sleep_ms=0",
+		"XDG_RUNTIME_DIR="+p.place, ipcmgr.EnvProtocol+"="+protocol)
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	return p
+}
+
+// mustEnd runs the program, which must end well and leave nothing behind.
+func (p *program) mustEnd() {
+	var want strings.Builder
+	for n := range p.jobs {
+		fmt.Fprintf(&want, "%d primes below %d\n", primesBelow(below(n)), below(n))
+	}
+	require.NoError(p.t, p.cmd.Run(), &p.stderr)
+	require.Equal(p.t, want.String(), p.stdout.String())
+	require.Empty(p.t, trial.WithoutNotices(p.stderr.String()))
+	left, err := os.ReadDir(filepath.Join(p.place, "ipcmgr"))
+	require.NoError(p.t, err)
+	require.Empty(p.t, left)
+}
+
+// killWorkers kills so many, unless ctx ends before.
+func (p *program) killWorkers(ctx context.Context, n int) {
+	st := p.store(ctx)
+	if st == nil {
+		return
+	}
+	defer st.Close()
+	killed := map[int]bool{}
+	for len(killed) < n && st.WaitPeer(ctx, "worker2") == nil {
+		if peer, err := st.Peer(ctx, "worker2"); err == nil && !killed[peer.PID] {
+			kill(ctx, st, "worker2")
+			killed[peer.PID] = true
+		}
+	}
+}
+
+// store opens the program's store as soon as it is there.
+func (p *program) store(ctx context.Context) *ipcmgr.Store {
+	for ; ctx.Err() == nil; runtime.Gosched() {
+		routes, _ := filepath.Glob(filepath.Join(p.place, "ipcmgr", "*"))
+		for _, route := range routes {
+			info := ipcmgr.Info{Protocol: p.protocol, Serializer: "json", Route: route}
+			if st, err := ipcmgr.Open(ctx, info.String()); err == nil {
+				return st
+			}
+		}
+	}
+	return nil
 }
 
 func TestPrimes(t *testing.T) {

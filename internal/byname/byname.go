@@ -34,7 +34,19 @@ func (r *Registry[T]) Add(name string, v T) {
 	r.byName[name] = v
 }
 
-// Get returns what is registered under name.
+// Unknown is the error about a name that is not registered.
+type Unknown struct {
+	kind, name, known string
+	// Import is the last part of its text, for those who write programs: what
+	// to import.
+	Import string
+}
+
+func (e *Unknown) Error() string {
+	return fmt.Sprintf("unknown %s %q: registered are %s%s", e.kind, e.name, e.known, e.Import)
+}
+
+// Get returns what is registered under name, or *Unknown.
 func (r *Registry[T]) Get(name string) (T, error) {
 	r.mu.RLock()
 	v, ok := r.byName[name]
@@ -46,8 +58,7 @@ func (r *Registry[T]) Get(name string) (T, error) {
 	if all := r.Names(); len(all) > 0 {
 		names = strings.Join(all, ", ")
 	}
-	return v, fmt.Errorf("unknown %s %q: registered are %s (import the package that provides it, such as %q)",
-		r.kind, name, names, r.home+"all")
+	return v, &Unknown{r.kind, name, names, fmt.Sprintf(" (import the package that provides it, such as %q)", r.home+"all")}
 }
 
 // Names lists what is registered, sorted.

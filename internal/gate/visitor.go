@@ -11,6 +11,7 @@ import (
 
 	"github.com/ipcmgr/ipcmgr/internal/bell"
 	"github.com/ipcmgr/ipcmgr/internal/disk"
+	"github.com/ipcmgr/ipcmgr/internal/step"
 	"github.com/ipcmgr/ipcmgr/internal/words"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
@@ -139,13 +140,17 @@ func (v *Visitor) register() error {
 // Accepted counts what was handed in, and wakes the reader.
 func (v *Visitor) Accepted(msgs, bytes int) {
 	v.words.Add(wordInBytes, int64(bytes))
+	step.Here("bytes counted")
 	v.words.Add(wordInMsgs, int64(msgs))
+	step.Here("counted")
 	v.Ring()
 }
 
 // Ring wakes the reader without a count.
 func (v *Visitor) Ring() {
-	if sleep := call(v.words); sleep != 0 && sleep != v.rung.Load() && v.pull() == nil {
+	sleep := call(v.words)
+	step.Here("called")
+	if sleep != 0 && sleep != v.rung.Load() && v.pull() == nil {
 		v.rung.Store(sleep) // only now: others of this client rely on it
 	}
 }

@@ -1,6 +1,9 @@
 package measure
 
-import "fmt"
+import (
+	"fmt"
+	"sync/atomic"
+)
 
 // check is what a receiver knows of the messages that are to come.
 type check struct {
@@ -9,11 +12,17 @@ type check struct {
 	unordered bool
 	early     map[uint64]bool // unordered: those that came before next did
 	end       uint64          // with last set: the message that ended the turn
+
+	seen   uint64
+	passed atomic.Uint64 // what seen was lately, for others to look at
 }
 
 // see takes note of a message. It wants no more when the turn is over and all
 // have come.
 func (c *check) see(b []byte) (more bool, err error) {
+	if c.seen++; c.seen%16 == 0 {
+		c.passed.Store(c.seen)
+	}
 	n, err := number(b, c.size)
 	switch {
 	case err != nil:

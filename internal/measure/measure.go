@@ -4,7 +4,7 @@
 // The lanes of a Plan take turns, each round anew and each time in processes of
 // their own, so that what chance gives a process, or does to the machine, is
 // given to all. Every message has a number and a checksum; the reader checks
-// both, and one that is lost, repeated, damaged or out of order fails the run.
+// both, and one that is lost, repeated, damaged or out of order fails the row.
 package measure
 
 import "context"
@@ -14,7 +14,8 @@ import "context"
 // given up.
 type Lane struct {
 	Name    string // by which the processes find it again
-	Durable string // what becomes of an accepted message when processes or the machine die
+	Durable string // one of the constants, or what else becomes of an accepted message
+	Memory  bool   // its files are to be in memory, wherever those of others are
 
 	// Serve runs what both ends need besides each other, in a process of its
 	// own, until stop; addr is what they need to know of it. nil: nothing.

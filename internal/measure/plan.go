@@ -23,6 +23,8 @@ type Plan struct {
 	Command func() *exec.Cmd
 	// Progress, if set, is told before each step.
 	Progress func(step, steps int, row Row)
+
+	sites *sites // of the run
 }
 
 // Task is a row and the shapes to measure of it.
@@ -39,8 +41,13 @@ const idleTrips = 10
 const mostMessages = 10_000_000
 
 // Run measures the tasks in turn, round after round, and returns a result for
-// each. It leaves no process and no file.
-func (p *Plan) Run(ctx context.Context) ([]Result, error) {
+// each. The error says which have failed: their results do too, and the others
+// are whole. When ctx ends there are no results, and the error is its cause. Run
+// leaves no process and no file.
+func (p *Plan) Run(ctx context.Context) (results []Result, err error) {
+	var at sites
+	defer func() { err = errors.Join(err, at.remove()) }()
+	p.sites = &at
 	logs := make([]taskLog, len(p.Tasks))
 	step, steps := 0, len(p.Tasks)*p.Rounds
 	strace := strace()
@@ -50,52 +57,61 @@ func (p *Plan) Run(ctx context.Context) ([]Result, error) {
 	if strace != "" {
 		steps += len(p.Tasks)
 	}
-	each := func(do func(ctx context.Context, t Task, l *taskLog, lane Lane) error) error {
+	each := func(do func(ctx context.Context, t Task, l *taskLog, lane Lane) error) {
 		for i, t := range p.Tasks {
+			if logs[i].err != nil {
+				step++
+				continue
+			}
+			if ctx.Err() != nil {
+				return
+			}
 			if p.Progress != nil {
 				p.Progress(step, steps, t.Row)
 			}
 			step++
 			lane, err := p.Find(t.Row.Lane)
 			if err == nil {
-				logs[i].durable = lane.Durable
 				err = do(ctx, t, &logs[i], lane)
 			}
-			if err != nil {
-				return fmt.Errorf("%s, %d bytes: %w", t.Row.Lane, t.Row.Size, err)
-			}
+			logs[i].err = err
 		}
-		return nil
 	}
 	for range p.Rounds {
-		if err := each(p.round); err != nil {
-			return nil, err
-		}
+		each(p.round)
 	}
 	if strace != "" {
-		err := each(func(ctx context.Context, t Task, l *taskLog, lane Lane) error {
+		each(func(ctx context.Context, t Task, l *taskLog, lane Lane) error {
 			return p.count(ctx, strace, t, l, lane)
 		})
-		if err != nil {
-			return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var errs []error
+	for i, l := range logs {
+		row := p.Tasks[i].Row
+		results = append(results, l.result(row))
+		if l.err != nil {
+			errs = append(errs, fmt.Errorf("%s, %d bytes: %w", row.Lane, row.Size, l.err))
 		}
 	}
-	results := make([]Result, len(logs))
-	for i, l := range logs {
-		results[i] = l.result(p.Tasks[i].Row)
+	if len(errs) > 0 {
+		return results, fmt.Errorf("%d of %d rows failed: %w", len(errs), len(results), errors.Join(errs...))
 	}
 	return results, nil
 }
 
 // round does a task once.
 func (p *Plan) round(ctx context.Context, task Task, l *taskLog, lane Lane) error {
-	t, err := gather(ctx, task.Row, lane, p.Command)
+	t, err := p.gather(ctx, task.Row, lane, p.Command)
 	if err != nil {
 		return err
 	}
+	l.durable = durableIn(t.dir, lane.Durable)
 	for _, shape := range task.Shapes {
 		if err := p.measure(ctx, t, shape, l.shape(shape)); err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", shape, err), t.disperse())
+			return fmt.Errorf("%s: %w", shape, t.abandon(err))
 		}
 	}
 	return t.disperse()
@@ -178,20 +194,21 @@ func (p *Plan) count(ctx context.Context, strace string, task Task, l *taskLog, 
 }
 
 // calls is how many system calls a team makes that moves n messages.
-func (p *Plan) calls(ctx context.Context, strace string, row Row, lane Lane, shape Shape, n int) (_ int, err error) {
-	dir, err := os.MkdirTemp("", "bench")
+func (p *Plan) calls(ctx context.Context, strace string, row Row, lane Lane, shape Shape, n int) (int, error) {
+	dir, err := p.sites.room(os.TempDir())
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
-	t, err := gather(ctx, row, lane, func() *exec.Cmd { return counting(p.Command(), strace, dir) })
+	t, err := p.gather(ctx, row, lane, func() *exec.Cmd { return counting(p.Command(), strace, dir) })
 	if err != nil {
 		return 0, err
 	}
 	if n > 0 {
-		_, _, err = t.turn(ctx, shape, n)
+		if _, _, err := t.turn(ctx, shape, n); err != nil {
+			return 0, t.abandon(err)
+		}
 	}
-	if err := errors.Join(err, t.disperse()); err != nil {
+	if err := t.disperse(); err != nil {
 		return 0, err
 	}
 	return counted(dir)

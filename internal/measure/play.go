@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -45,6 +46,8 @@ type answer struct {
 	Addr  string          `json:"addr,omitempty"`
 	Took  []time.Duration `json:"took,omitempty"`
 	Usage usage           `json:"usage,omitzero"`
+
+	Moving bool `json:"moving,omitempty"` // no answer yet: messages come
 }
 
 // usage is what a process has used since it began.
@@ -53,7 +56,8 @@ type usage struct {
 	Mallocs uint64  `json:"mallocs"`
 }
 
-// leaveWithin bounds how long a process goes on after the run was given up.
+// leaveWithin bounds how long an order that was under way when the run was given
+// up holds a process.
 const leaveWithin = 2 * time.Second
 
 // Play is the other processes of a run: it takes part in one lane as in tells,
@@ -78,10 +82,11 @@ func Play(find func(name string) (Lane, error), in io.Reader, out io.Writer) err
 		} else if err != nil {
 			return err
 		}
+		a.underWay.Add(1)
 		a.busy.Go(func() { a.carryOut(o) })
 	}
 	cancel()
-	hung := time.AfterFunc(leaveWithin, func() { os.Exit(1) }) // in a call that no context ends
+	hung := time.AfterFunc(leaveWithin, a.exitIfBusy)
 	a.busy.Wait()
 	hung.Stop()
 	return a.close()
@@ -94,12 +99,22 @@ type actor struct {
 	lane Lane
 	busy sync.WaitGroup
 
+	underWay atomic.Int64 // orders that are not answered
+
 	mu     sync.Mutex // taken by each order first, which so sees what earlier ones made
 	out    *json.Encoder
 	meet   func() (End, error)
 	driver driver
 	taker  taker
 	leave  func() error
+}
+
+// exitIfBusy ends the process if an order hangs, in a call that no context
+// ends. A process that was stopped for a while, and has answered, does not.
+func (a *actor) exitIfBusy() {
+	if a.underWay.Load() > 0 {
+		os.Exit(1)
+	}
 }
 
 func (a *actor) carryOut(o order) {
@@ -118,7 +133,10 @@ func (a *actor) carryOut(o order) {
 	case "drive":
 		res.Took, err = a.driver.run(o.Shape, o.N, o.Size)
 	case "take":
+		over := make(chan struct{})
+		go a.report(over)
 		err = a.taker.run(o.Shape, o.Size, o.Kept, a.lane.Unordered)
+		close(over)
 	case "usage":
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
@@ -129,11 +147,36 @@ func (a *actor) carryOut(o order) {
 	if err != nil {
 		res.Error = err.Error()
 	}
+	a.underWay.Add(-1) // before the answer, after which the run may be over
+	a.say(res)
+}
+
+func (a *actor) say(res answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.out.Encode(res); err != nil && a.ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, "measure:", err)
 		os.Exit(1) // nobody is there any more
+	}
+}
+
+// reportEvery is how often a reader says that messages come: too seldom to be
+// in anybody's way.
+const reportEvery = 5 * time.Second
+
+func (a *actor) report(over <-chan struct{}) {
+	tick := time.NewTicker(reportEvery)
+	defer tick.Stop()
+	for said := a.taker.check.passed.Load(); ; {
+		select {
+		case <-tick.C:
+			if now := a.taker.check.passed.Load(); now != said {
+				said = now
+				a.say(answer{Moving: true})
+			}
+		case <-over:
+			return
+		}
 	}
 }
 

@@ -15,7 +15,10 @@ type process struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
 	out   *json.Encoder
-	quiet chan struct{} // closed when it has said all
+	words words
+
+	ended chan struct{} // closed when it has ended
+	err   error         // how, then: nil if it was in order
 }
 
 // news is an answer of a process, or why there are no more.
@@ -24,8 +27,9 @@ type news struct {
 	err error
 }
 
-// launch starts a process, tells it its part, and passes on what it says.
-func launch(cmd *exec.Cmd, cpus []int, p part, says chan<- news) (*process, error) {
+// launch starts a process, tells it its part, and passes on what it says. moving
+// gets a token when it says that messages come.
+func launch(cmd *exec.Cmd, cpus []int, p part, says chan<- news, moving chan<- struct{}) (*process, error) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -34,32 +38,53 @@ func launch(cmd *exec.Cmd, cpus []int, p part, says chan<- news) (*process, erro
 	if err != nil {
 		return nil, err
 	}
+	pr := &process{side: p.Side, cmd: cmd, stdin: in, out: json.NewEncoder(in), ended: make(chan struct{})}
+	cmd.Stderr = &pr.words
 	if err := startOn(cmd, cpus); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd, err)
 	}
-	pr := &process{side: p.Side, cmd: cmd, stdin: in, out: json.NewEncoder(in), quiet: make(chan struct{})}
-	go pr.listen(json.NewDecoder(out), says)
+	go pr.listen(out, says, moving)
 	return pr, pr.out.Encode(p)
 }
 
-func (p *process) listen(dec *json.Decoder, says chan<- news) {
-	defer close(p.quiet)
-	for {
+func (p *process) listen(out io.Reader, says chan<- news, moving chan<- struct{}) {
+	for dec := json.NewDecoder(out); ; {
 		var n news
-		switch err := dec.Decode(&n.answer); {
-		case errors.Is(err, io.EOF):
-			n.err = fmt.Errorf("the %s process ended", p.side)
+		err := dec.Decode(&n.answer)
+		switch {
 		case err != nil:
-			n.err = fmt.Errorf("the %s process says what is no answer: %w", p.side, err)
+			_, _ = io.Copy(io.Discard, out)
+			p.wait()
+			if !errors.Is(err, io.EOF) {
+				n.err = fmt.Errorf("the %s process says what is no answer: %w", p.side, err)
+			} else if n.err = p.err; n.err == nil {
+				n.err = fmt.Errorf("the %s process ended", p.side)
+			}
+			says <- n
+			return
+		case n.Moving:
+			select {
+			case moving <- struct{}{}:
+			default:
+			}
+			continue
 		case n.Error != "":
 			n.err = fmt.Errorf("the %s process, told to %s: %s", p.side, n.Done, n.Error)
-			says <- n
-			continue
 		}
 		says <- n
-		if n.err != nil {
-			return
-		}
+	}
+}
+
+// wait waits for the end and notes what there is to say about it.
+func (p *process) wait() {
+	defer close(p.ended)
+	err := p.cmd.Wait()
+	if err == nil {
+		return
+	}
+	p.err = fmt.Errorf("the %s process: %w", p.side, err)
+	if said := p.words.String(); said != "" {
+		p.err = fmt.Errorf("%w: %s", p.err, said)
 	}
 }
 
@@ -74,11 +99,8 @@ func (p *process) tell(o order) error {
 // end lets the process close its end, and waits for it.
 func (p *process) end() error {
 	p.stdin.Close()
-	hung := time.AfterFunc(leaveWithin+20*time.Second, func() { _ = p.cmd.Process.Kill() })
+	hung := time.AfterFunc(silence, func() { _ = p.cmd.Process.Kill() })
 	defer hung.Stop()
-	<-p.quiet
-	if err := p.cmd.Wait(); err != nil {
-		return fmt.Errorf("the %s process: %w", p.side, err)
-	}
-	return nil
+	<-p.ended
+	return p.err
 }

@@ -16,7 +16,7 @@ import (
 func RawUnix() Lane {
 	return Lane{
 		Name:    "raw unix socket",
-		Durable: "none: in flight",
+		Durable: InFlight,
 		Host: func(_ context.Context, p Place) (string, func() (End, error), error) {
 			path := filepath.Join(p.Dir, "s")
 			l, err := net.Listen("unix", path)

@@ -9,6 +9,7 @@ import (
 type Result struct {
 	Row
 	Durable string           `json:"durable"`
+	Error   string           `json:"error,omitempty"` // why it failed; then there are no figures
 	Figures map[Shape]Figure `json:"figures"`
 }
 
@@ -35,6 +36,7 @@ type Trips struct {
 type taskLog struct {
 	durable string
 	shapes  map[Shape]*shapeLog
+	err     error
 }
 
 // shapeLog is what is known of one shape of it: a number for each round.
@@ -65,6 +67,10 @@ func (l *shapeLog) note(all time.Duration, each []time.Duration, before, after u
 
 func (l *taskLog) result(row Row) Result {
 	r := Result{Row: row, Durable: l.durable, Figures: map[Shape]Figure{}}
+	if l.err != nil {
+		r.Error = oneLine(l.err.Error())
+		return r
+	}
 	for shape, s := range l.shapes {
 		f := Figure{Messages: s.n, Rate: median(s.rate), CPU: median(s.cpu), Mallocs: median(s.mallocs), Calls: s.calls}
 		if len(s.took) > 0 {

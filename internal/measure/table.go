@@ -3,6 +3,7 @@ package measure
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -13,13 +14,35 @@ many times the reference. TRIP: there and back, in microseconds; IDLE: the
 median after 10 ms in which nothing happened. Of SEND/BATCH, in all processes:
 CPU: seconds of processors for a million messages; ALLOCS and CALLS: allocations
 and system calls (counted by strace) for one message. KEEPS: what becomes of an
-accepted message.`
+accepted message, or why the row failed.`
+
+// Fields says what the fields of a Result are in JSON.
+const Fields = `In JSON each line is a row: lane; size: bytes of a message; kept: the reader kept
+each message in memory of its own; placement: on which processors; dir: where
+files were to be, if that was chosen; durable: what becomes of an accepted
+message; error: why the row failed, if it did; figures, by shape: send, batch
+(100 at a time), crowd (by 64 goroutines), trip (there and back), idle (a trip
+after 10 ms in which nothing happened); machine: cpu, cpus, system, go,
+gomaxprocs, gogc.
+A figure has, as medians of the rounds:
+  messages           in a round
+  rate               messages in a second
+  cpu_s_per_million  seconds of processors for a million messages
+  allocations        for one message
+  system_calls       for one message; null if they were not counted
+  trips              p50_us, p99_us, p999_us: percentiles of all trips, in
+                     microseconds; null where there were too few`
+
+var columns = []string{
+	"LANE", "BYTES", "SEND", "× REF", "BATCH", "× REF", "TRIP P50", "× REF", "P99", "P99.9",
+	"IDLE", "CPU", "ALLOCS", "CALLS", "KEEPS",
+}
 
 // Table prints results, each beside that of the reference lane for messages of
 // the same size on the same processors.
 func Table(w io.Writer, results []Result, reference string) error {
 	out := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(out, "LANE\tBYTES\tSEND\t× REF\tBATCH\t× REF\tTRIP P50\t× REF\tP99\tP99.9\tIDLE\tCPU\tALLOCS\tCALLS\tKEEPS")
+	fmt.Fprintln(out, strings.Join(columns, "\t"))
 	for _, r := range results {
 		ref := referenceOf(r, results, reference)
 		fmt.Fprintln(out, strings.Join(cells(r, ref), "\t"))
@@ -47,6 +70,11 @@ func cells(r, ref Result) []string {
 		name += ", kept"
 	}
 	send, batch, trip, idle := r.Figures[Send], r.Figures[Batch], r.Figures[Trip], r.Figures[Idle]
+	if r.Error != "" {
+		line := slices.Repeat([]string{"-"}, len(columns))
+		line[0], line[1], line[len(line)-1] = name, fmt.Sprint(r.Size), "FAILED: "+r.Error
+		return line
+	}
 	line := []string{
 		name, fmt.Sprint(r.Size),
 		rate(send.Rate), ratioOf(send.Rate, ref.Figures[Send].Rate),

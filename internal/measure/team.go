@@ -12,9 +12,12 @@ import (
 	"time"
 )
 
-// turnWithin bounds one turn: where the end of it was lost, the reader would
-// wait for ever.
-const turnWithin = 60 * time.Second
+// silence is how long nothing may come: where a message was lost that the reader
+// waits for, it would wait for ever. A process may well stand still for some
+// seconds.
+const silence = 60 * time.Second
+
+var errSilent = fmt.Errorf("nothing came for %v: it is lost, or very slow", silence)
 
 // team is the processes of one row in one round.
 type team struct {
@@ -22,25 +25,24 @@ type team struct {
 	dir           string
 	processes     []*process // in the order in which they started
 	says          chan news  // has room for all that can be said unheard
-	driver, taker *process   // the same one if the lane has one process
+	moving        chan struct{}
+	driver, taker *process // the same one if the lane has one process
 }
 
 // gather starts the processes of a row, in a directory of their own,
 // and lets them meet. command gives what starts one that plays.
-func gather(ctx context.Context, row Row, lane Lane, command func() *exec.Cmd) (_ *team, err error) {
-	t := &team{row: row, says: make(chan news, 16)}
-	if t.dir, err = os.MkdirTemp(row.Dir, "bench"); err != nil {
+func (p *Plan) gather(ctx context.Context, row Row, lane Lane, command func() *exec.Cmd) (_ *team, err error) {
+	t := &team{row: row, says: make(chan news, 16), moving: make(chan struct{}, 1)}
+	if t.dir, err = p.sites.room(placeOf(row, lane)); err != nil {
 		return nil, err
 	}
 	if err := t.meet(ctx, lane, command); err != nil {
-		return nil, errors.Join(err, t.disperse())
+		return nil, t.abandon(err)
 	}
 	return t, nil
 }
 
 func (t *team) meet(ctx context.Context, lane Lane, command func() *exec.Cmd) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, turnWithin, fmt.Errorf("the processes did not meet within %v", turnWithin))
-	defer cancel()
 	cpus, err := processorsOf(t.row.Placement)
 	if err != nil {
 		return err
@@ -90,10 +92,7 @@ func (t *team) meet(ctx context.Context, lane Lane, command func() *exec.Cmd) er
 // team's directory, and it has as many threads wherever it is placed.
 func (t *team) start(cmd *exec.Cmd, cpus []int, p part) (*process, error) {
 	cmd.Env = append(cmd.Environ(), "XDG_RUNTIME_DIR="+t.dir, "GOMAXPROCS="+strconv.Itoa(runtime.GOMAXPROCS(0)))
-	if cmd.Stderr == nil {
-		cmd.Stderr = os.Stderr
-	}
-	pr, err := launch(cmd, cpus, p, t.says)
+	pr, err := launch(cmd, cpus, p, t.says, t.moving)
 	if pr != nil {
 		t.processes = append(t.processes, pr)
 	}
@@ -104,13 +103,20 @@ func (t *team) start(cmd *exec.Cmd, cpus []int, p part) (*process, error) {
 // others may wait for ever.
 func (t *team) hear(ctx context.Context, n int) ([]answer, error) {
 	var heard []answer
-	for range n {
+	silent := time.NewTimer(silence)
+	defer silent.Stop()
+	for len(heard) < n {
 		select {
 		case s := <-t.says:
 			if s.err != nil {
 				return nil, s.err
 			}
 			heard = append(heard, s.answer)
+			silent.Reset(silence)
+		case <-t.moving:
+			silent.Reset(silence)
+		case <-silent.C:
+			return nil, errSilent
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
@@ -121,9 +127,6 @@ func (t *team) hear(ctx context.Context, n int) ([]answer, error) {
 // turn moves n messages. It returns how long all took, and each if they were
 // trips.
 func (t *team) turn(ctx context.Context, shape Shape, n int) (all time.Duration, each []time.Duration, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, turnWithin,
-		fmt.Errorf("%d messages were not through within %v: some are lost, or it is very slow", n, turnWithin))
-	defer cancel()
 	o := order{Do: "take", Shape: shape, Size: t.row.Size, Kept: t.row.Kept}
 	if err := t.taker.tell(o); err != nil {
 		return 0, nil, err
@@ -156,11 +159,30 @@ func (t *team) used(ctx context.Context) (usage, error) {
 	return sum, err
 }
 
-// disperse ends the processes, the last first, and removes what they leave.
+// disperse ends the processes, the last first, and removes what they leave. What
+// they said besides is passed on.
 func (t *team) disperse() error {
 	var errs []error
 	for _, p := range slices.Backward(t.processes) {
-		errs = append(errs, p.end())
+		if err := p.end(); err != nil {
+			errs = append(errs, err)
+		} else {
+			_, _ = os.Stderr.Write(p.words.last)
+		}
 	}
 	return errors.Join(append(errs, os.RemoveAll(t.dir))...)
+}
+
+// abandon does the same when the team has failed, or is not wanted any more:
+// what the processes complain about then only follows from that. It returns why:
+// err, unless a process ended by itself, from which err follows too.
+func (t *team) abandon(err error) error {
+	for _, p := range slices.Backward(t.processes) {
+		alone := p.tell(order{Do: "usage"}) != nil // nobody reads it
+		if end := p.end(); alone && end != nil {
+			err = end
+		}
+	}
+	_ = os.RemoveAll(t.dir) // or it goes with the site
+	return err
 }

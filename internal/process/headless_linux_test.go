@@ -19,7 +19,7 @@ func init() {
 		return
 	}
 	go func() {
-		for state := byte(0); state != 'Z'; state, _, _ = readStat(os.Getpid()) {
+		for s := (stat{}); s.state != 'Z'; s, _ = readStat(os.Getpid()) {
 			runtime.Gosched()
 		}
 		fmt.Println("ready")

@@ -192,3 +192,13 @@ func TestClose(t *testing.T) {
 	}
 	c.answers(t)
 }
+
+func TestIsBelow(t *testing.T) {
+	c := start(t)
+	require.True(t, IsBelow(c.Process.Pid, c.Process.Pid))
+	require.False(t, IsBelow(os.Getpid(), c.Process.Pid))
+	if _, err := parent(os.Getpid()); err == nil {
+		require.True(t, IsBelow(c.Process.Pid, os.Getpid()))
+		require.True(t, IsBelow(c.Process.Pid, os.Getppid()))
+	}
+}

@@ -18,8 +18,14 @@ const ticksPerSecond = 100
 // Start is when the process under pid started, in clock ticks since the
 // machine did. An error that matches os.ErrProcessDone when there is none.
 func Start(pid int) (uint64, error) {
-	_, start, err := readStat(pid)
-	return start, err
+	s, err := readStat(pid)
+	return s.start, err
+}
+
+// parent is the pid of the process that the one under pid is a child of now.
+func parent(pid int) (int, error) {
+	s, err := readStat(pid)
+	return s.parent, err
 }
 
 // Alive says whether the process runs. A zombie does not.
@@ -27,15 +33,15 @@ func Alive(id ID) bool {
 	if id.PID <= 0 {
 		return false
 	}
-	state, start, err := readStat(id.PID)
+	s, err := readStat(id.PID)
 	if err != nil {
 		// /proc may be missing, or hide the processes of others.
 		return answers(id.PID)
 	}
-	if state == 'X' || state == 'Z' && threads(id.PID) <= 1 {
+	if s.state == 'X' || s.state == 'Z' && threads(id.PID) <= 1 {
 		return false
 	}
-	return id.Start == 0 || id.Start == start
+	return id.Start == 0 || id.Start == s.start
 }
 
 // threads counts those of a process. The first thread of one that is dying may
@@ -49,7 +55,7 @@ func threads(pid int) int {
 // this process is stopped before it reads the other one, the start seems
 // earlier, which is the lesser harm of the two that clockSlack tells of.
 func startTime(pid int) (time.Time, bool) {
-	_, start, err := readStat(pid)
+	s, err := readStat(pid)
 	if err != nil {
 		return time.Time{}, false
 	}
@@ -58,39 +64,52 @@ func startTime(pid int) (time.Time, bool) {
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
 		return time.Time{}, false
 	}
-	age := time.Duration(up.Nano()) - time.Duration(start)*(time.Second/ticksPerSecond)
+	age := time.Duration(up.Nano()) - time.Duration(s.start)*(time.Second/ticksPerSecond)
 	return now.Add(-age), true
 }
 
-// readStat takes the state and the start time from /proc/pid/stat.
-func readStat(pid int) (state byte, start uint64, err error) {
+// stat is what is read from /proc/pid/stat.
+type stat struct {
+	state  byte
+	parent int
+	start  uint64
+}
+
+func readStat(pid int) (stat, error) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ESRCH):
-		return 0, 0, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
+		return stat{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	case err != nil:
-		return 0, 0, fmt.Errorf("process %d: %w", pid, err)
+		return stat{}, fmt.Errorf("process %d: %w", pid, err)
 	}
-	state, start, ok := parseStat(data)
+	s, ok := parseStat(data)
 	if !ok {
-		return 0, 0, fmt.Errorf("process %d: /proc/%d/stat is not as expected", pid, pid)
+		return stat{}, fmt.Errorf("process %d: /proc/%d/stat is not as expected", pid, pid)
 	}
-	return state, start, nil
+	return s, nil
 }
 
 // parseStat reads a line of /proc/pid/stat. The second field is the program's
 // name, which may hold blanks and parentheses: the fields that matter are
 // counted from the last one.
-func parseStat(line []byte) (state byte, start uint64, ok bool) {
-	const startField = 22 - 3 // numbered from 1 in proc(5); the first after the name is 3
+func parseStat(line []byte) (stat, bool) {
+	const ( // numbered from 1 in proc(5); the first after the name is 3
+		parentField = 4 - 3
+		startField  = 22 - 3
+	)
 	end := bytes.LastIndexByte(line, ')')
 	if end < 0 {
-		return 0, 0, false
+		return stat{}, false
 	}
 	fields := bytes.Fields(line[end+1:])
 	if len(fields) <= startField || len(fields[0]) != 1 {
-		return 0, 0, false
+		return stat{}, false
+	}
+	parent, err := strconv.Atoi(string(fields[parentField]))
+	if err != nil {
+		return stat{}, false
 	}
 	start, err := strconv.ParseUint(string(fields[startField]), 10, 64)
-	return fields[0][0], start, err == nil
+	return stat{fields[0][0], parent, start}, err == nil
 }

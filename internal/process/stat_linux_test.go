@@ -15,13 +15,12 @@ import (
 func TestParseStat(t *testing.T) {
 	rest := " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21\n"
 	for _, name := range []string{"sh", "a b", ")", ") Z 1 (", "a) Z 9 9 9", "(", ""} {
-		state, start, ok := parseStat([]byte("42 (" + name + ")" + rest))
+		got, ok := parseStat([]byte("42 (" + name + ")" + rest))
 		require.True(t, ok, name)
-		require.Equal(t, byte('S'), state, name)
-		require.Equal(t, uint64(4711), start, name)
+		require.Equal(t, stat{'S', 1, 4711}, got, name)
 	}
-	for _, line := range []string{"", "42", "42 (sh", "42 (sh)", "42 (sh) S 1 2", "42 (sh)" + strings.Replace(rest, "4711", "-1", 1)} {
-		_, _, ok := parseStat([]byte(line))
+	for _, line := range []string{"", "42", "42 (sh", "42 (sh)", "42 (sh) S 1 2", "42 (sh)" + strings.Replace(rest, "4711", "-1", 1), "42 (sh)" + strings.Replace(rest, "1", "x", 1)} {
+		_, ok := parseStat([]byte(line))
 		require.False(t, ok, line)
 	}
 }

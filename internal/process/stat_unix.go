@@ -3,6 +3,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -15,6 +16,9 @@ func Start(pid int) (uint64, error) {
 	}
 	return 0, nil
 }
+
+// parent is not known on this system.
+func parent(int) (int, error) { return 0, errors.ErrUnsupported }
 
 // Alive says whether the process runs. On this system a zombie cannot be told
 // from a process that does, nor a stranger under its pid.

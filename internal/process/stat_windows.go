@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/windows"
 )
@@ -16,6 +17,23 @@ func Start(pid int) (uint64, error) {
 		return 0, err
 	}
 	return uint64(created.HighDateTime)<<32 | uint64(created.LowDateTime), nil
+}
+
+// parent is the pid of the process that started the one under pid. Another
+// one may have it by now.
+func parent(pid int) (int, error) {
+	all, err := windows.CreateToolhelp32Snapshot(windows.TH32CS_SNAPPROCESS, 0)
+	if err != nil {
+		return 0, fmt.Errorf("list the processes: %w", err)
+	}
+	defer windows.CloseHandle(all)
+	entry := windows.ProcessEntry32{Size: uint32(unsafe.Sizeof(windows.ProcessEntry32{}))}
+	for err = windows.Process32First(all, &entry); err == nil; err = windows.Process32Next(all, &entry) {
+		if int(entry.ProcessID) == pid {
+			return int(entry.ParentProcessID), nil
+		}
+	}
+	return 0, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 }
 
 // Alive says whether the process runs.

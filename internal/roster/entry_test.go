@@ -126,7 +126,8 @@ func TestSetupThatFails(t *testing.T) {
 	enter(t, r, "a", protocol.New)
 }
 
-// A record that cannot be written leaves the id as it was.
+// A record that cannot be written leaves the id as it was. One that cannot say
+// how its client has left says that it crashed, as soon as it can be written.
 func TestRecordThatCannotBeWritten(t *testing.T) {
 	var broken error
 	k := &Kind{Protocol: "test", FS: diskfault.New(disk.Real, func(op, name string) error {
@@ -143,10 +144,12 @@ func TestRecordThatCannotBeWritten(t *testing.T) {
 	_, err := r.Enter(t.Context(), options("b", protocol.New), noSetup)
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	broken = nil
-	require.NoError(t, e.Leave(t.Context(), protocol.Departure{Suspend: true}, nil))
-	require.Empty(t, e.Stats)
+	require.ErrorIs(t, e.Leave(t.Context(), protocol.Departure{Suspend: true}, nil), protocol.ErrClosed)
 	_, err = r.Look("b")
 	require.ErrorIs(t, err, protocol.ErrNoPeer)
+	again := enter(t, r, "a", protocol.Resume)
+	require.Equal(t, protocol.Crashed, again.Found)
+	require.Empty(t, again.Stats)
 	left, err := os.ReadDir(r.Path("tmp"))
 	require.NoError(t, err)
 	require.Empty(t, left)

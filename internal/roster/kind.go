@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
@@ -60,6 +61,9 @@ func (k *Kind) spawn(ctx context.Context, route string, s protocol.Settings) (*R
 		return k.spawnTemporary(s)
 	}
 	if err := k.check(route); err != nil {
+		if _, there := os.Lstat(filepath.Join(route, Dot)); there == nil { // which is the nearer reason
+			err = fmt.Errorf("%w: %s", protocol.ErrStoreExists, route)
+		}
 		return nil, err
 	}
 	made, err := k.makeRoute(route, s.Sync)
@@ -162,7 +166,7 @@ func (k *Kind) foreign(route string, sync bool) *perl.Route {
 }
 
 func (k *Kind) check(route string) error {
-	if err := absolute(route); err != nil || k.Check == nil {
+	if err := CheckRoute(route); err != nil || k.Check == nil {
 		return err
 	}
 	return k.Check(route)

@@ -11,28 +11,36 @@ import (
 
 // Leave gives the place up under the store's lock: first clear, if not nil,
 // removes the mailbox of a client that leaves for good, then the record says
-// what became of it. After an error the entry is as it was: Leave may be called
-// again, and with it clear, or Abandon.
+// what became of it. If that fails the place is abandoned: who leaves has
+// stopped, and nobody would ever leave for it.
 func (e *Entry) Leave(ctx context.Context, d protocol.Departure, clear func() error) error {
-	err := e.begin(ctx)
-	if err == nil {
-		err = e.r.Locked(ctx, func() error {
-			if clear != nil {
-				if err := clear(); err != nil {
-					return err
-				}
-			}
-			if d.Fold != nil {
-				return e.fold(d)
-			}
-			return e.depart(d)
-		})
-		if err == nil {
-			err = e.end()
-		}
-		<-e.turn
+	err := e.leave(ctx, d, clear)
+	if err != nil {
+		e.Abandon()
 	}
 	return e.r.fail(ctx, "leave", e.ID, err)
+}
+
+func (e *Entry) leave(ctx context.Context, d protocol.Departure, clear func() error) error {
+	if err := e.begin(ctx); err != nil {
+		return err
+	}
+	defer func() { <-e.turn }()
+	err := e.r.Locked(ctx, func() error {
+		if clear != nil {
+			if err := clear(); err != nil {
+				return err
+			}
+		}
+		if d.Fold != nil {
+			return e.fold(d)
+		}
+		return e.depart(d)
+	})
+	if err != nil {
+		return err
+	}
+	return e.end()
 }
 
 func (e *Entry) depart(d protocol.Departure) error {

@@ -58,5 +58,7 @@ func TestLockIsWaitedForWithContext(t *testing.T) {
 	require.Equal(t, context.DeadlineExceeded, e.Leave(ctx, protocol.Departure{}, nil))
 	require.Equal(t, context.DeadlineExceeded, r.Own(ctx, true))
 	require.NoError(t, lock.Unlock())
-	require.NoError(t, e.Leave(t.Context(), protocol.Departure{}, nil))
+	seen, err := r.Look("a")
+	require.NoError(t, err)
+	require.Equal(t, protocol.Crashed, seen.State, "who has stopped waiting has left")
 }

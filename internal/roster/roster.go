@@ -35,9 +35,12 @@ type Roster struct {
 	watch   *watch
 	untold  error // a notice that nobody was there to take
 	debts   []debt
-	ruin    *ruin // nil unless an Unspawn is under way, or failed amid
-	done    chan struct{}
-	closed  bool
+	// reminded says that a reminder is on its way, which holds paying.
+	reminded bool
+	paying   sync.Mutex
+	ruin     *ruin // nil unless an Unspawn is under way, or failed amid
+	done     chan struct{}
+	closed   bool
 
 	listing sync.Mutex // held while the list is made
 	last    []protocol.Peer
@@ -93,6 +96,11 @@ func (r *Roster) Locked(ctx context.Context, f func() error) error {
 		return err
 	}
 	lock, err := filelock.Lock(ctx, r.Path("lock"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if gone := r.standing(); gone != nil {
+			return gone
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -138,6 +146,8 @@ func (r *Roster) Close() error {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), patience, fmt.Errorf("the lock of %s was not free for %v", r.route, patience))
 	defer cancel()
 	err := r.disown(ctx)
+	r.paying.Lock() // what a reminder has in hand is owed as well
+	defer r.paying.Unlock()
 	if r.owes() {
 		_ = r.Locked(ctx, func() error { r.settle(); return nil })
 	}

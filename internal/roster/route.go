@@ -10,11 +10,12 @@ import (
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 )
 
-// absolute refuses what means another place to another process, and the one
-// directory that is in no other.
-func absolute(route string) error {
+// CheckRoute refuses what means another place to another process, and the one
+// directory that is in no other. The former may be the URL of a server, with a
+// password in it, so it is not repeated.
+func CheckRoute(route string) error {
 	if !filepath.IsAbs(route) {
-		return fmt.Errorf("the route %q is not absolute: give the whole path", route)
+		return errors.New("the route is not absolute: give the whole path of a directory")
 	}
 	if clean := filepath.Clean(route); clean == filepath.Dir(clean) {
 		return fmt.Errorf("the route %q is the root of a file system: choose a directory in it", route)
@@ -24,7 +25,7 @@ func absolute(route string) error {
 
 // openRoute opens the directory of a route that must be fit to hold a store.
 func (k *Kind) openRoute(route string) (disk.Dir, error) {
-	if err := absolute(route); err != nil {
+	if err := CheckRoute(route); err != nil {
 		return nil, err
 	}
 	clean := filepath.Clean(route)

@@ -72,12 +72,12 @@ func (k *Kind) handle(route string, info os.FileInfo, dot disk.Dir) (*Roster, er
 	if err != nil {
 		return nil, err
 	}
-	tmp, err := dot.Sub("tmp")
+	tmp, err := remade(dot, "tmp")
 	if err != nil {
 		peers.Close()
 		return nil, err
 	}
-	corrupt, err := dot.Sub("corrupt")
+	corrupt, err := remade(dot, "corrupt")
 	if err != nil {
 		peers.Close()
 		tmp.Close()
@@ -107,6 +107,19 @@ func (k *Kind) handle(route string, info os.FileInfo, dot disk.Dir) (*Roster, er
 		return nil, err
 	}
 	return r, nil
+}
+
+// remade opens a directory in which nothing is that a store needs, so people
+// remove it, and makes it again if they did.
+func remade(dot disk.Dir, name string) (disk.Dir, error) {
+	d, err := dot.Sub(name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return d, err
+	}
+	if err := dot.Mkdir(name); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return dot.Sub(name)
 }
 
 func (k *Kind) readHead(dot disk.Dir) (head, error) {

@@ -39,6 +39,19 @@ func (k *Kind) bases() []base {
 	return all
 }
 
+// Place says why there is no place for a temporary store, or nil.
+func (k *Kind) Place() error {
+	var reasons error
+	for _, b := range k.bases() {
+		err := k.check(b.path())
+		if err == nil {
+			return nil
+		}
+		reasons = errors.Join(reasons, err)
+	}
+	return reasons
+}
+
 // prepare makes the base, unless it stands, and says why it cannot be used.
 func (k *Kind) prepare(b base) error {
 	dir, err := k.openParent(b.path())

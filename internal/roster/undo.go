@@ -1,7 +1,9 @@
 package roster
 
 import (
+	"context"
 	"errors"
+	"time"
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -10,12 +12,16 @@ import (
 // debt is a record of this handle's that should say something else by now, and
 // does not because writing failed: on a full disk, say, where a client could
 // neither suspend nor be noted as crashed. Such a record names this process,
-// which lives, and would keep everybody from the id. The handle pays when
-// somebody enters through it next, and when it is closed.
+// which lives, and would keep everybody from the id. The handle pays as soon as
+// it can: it tries at intervals, when somebody enters through it, and when it is
+// closed.
 type debt struct {
 	stands record // what the store has, unless somebody else has changed it
 	pay    func() error
 }
+
+// instalment is how long a handle waits until it tries again to pay.
+const instalment = time.Second
 
 // owe runs pay, under the store's lock if it needs that, and notes a debt if it
 // fails.
@@ -23,10 +29,38 @@ func (r *Roster) owe(stands record, pay func() error) error {
 	err := pay()
 	if err != nil {
 		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.debts = append(r.debts, debt{stands, pay})
-		r.mu.Unlock()
+		r.remind()
 	}
 	return err
+}
+
+// remind has the debts paid later, unless that is on its way. The caller holds
+// mu.
+func (r *Roster) remind() {
+	if r.reminded || r.closed {
+		return
+	}
+	r.reminded = true
+	time.AfterFunc(instalment, r.reminder)
+}
+
+func (r *Roster) reminder() {
+	r.paying.Lock()
+	defer r.paying.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := r.Locked(ctx, func() error { r.settle(); return nil })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reminded = false
+	if errors.Is(err, protocol.ErrNoStore) {
+		r.debts = nil // the record is no more
+	}
+	if len(r.debts) > 0 {
+		r.remind()
+	}
 }
 
 func (r *Roster) owes() bool {
@@ -53,7 +87,7 @@ func (r *Roster) settle() {
 // was made. What it cannot remove, the note of who was entering still tells of.
 func (r *Roster) undo(e *Entry, before *found) error {
 	err := r.owe(e.rec, func() error { return r.restore(before) })
-	if before.State == protocol.Gone {
+	if e.Found == protocol.Gone {
 		err = errors.Join(err, r.eraseMailbox(e.ID))
 	}
 	if err == nil {

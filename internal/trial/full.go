@@ -47,7 +47,7 @@ func Fill(ctx context.Context, st protocol.Store, dir string, out io.Writer) err
 		return fmt.Errorf("there is room again: %w", err)
 	}
 	stranger := filepath.Join(dir, "stranger")
-	if err := occupy(stranger); err != nil {
+	if err := Occupy(stranger); err != nil {
 		return err
 	}
 	more, err := l.pack(1 << 12)
@@ -133,8 +133,8 @@ func (l *life) empty(want []string) error {
 	return nil
 }
 
-// occupy takes all the room there is on a disk.
-func occupy(path string) error {
+// Occupy takes all the room there is on a disk.
+func Occupy(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

@@ -42,13 +42,19 @@
 // for its own mailbox, and for each peer that it sends to at most one for the
 // bell and one for the file.
 //
+// A Deliver that is not to wait, as TrySend asks for, does not wait for room; but
+// for the file it waits as every operation does, until its context ends. A process
+// that is stopped while it has the file keeps all others waiting.
+//
 // # Crash
 //
 // A process that is killed loses nothing that it or others have committed, and
 // the file it held is free at once. What it had fetched and not acknowledged
 // comes again, marked: how far it had read is in a mapped word, on disk too
-// with Sync, before Fetch returns. A file that is not what was written (a power
-// cut without Sync may do that, or somebody's hand) is set aside in
+// with Sync, before Fetch returns. Where these words are lost, all comes
+// marked; where a client's record is, its mailbox is taken up as that of one
+// that crashed, with a Notice. A file that is not what was written (a power cut
+// without Sync may do that, or somebody's hand) is set aside in
 // .ipcmgr/corrupt/KEY with a Notice, and the mailbox works on with an empty one.
 // Pages whose references form a circle are found at Connect only.
 package bbolt
@@ -89,6 +95,9 @@ func (Protocol) Spawn(ctx context.Context, route string, s protocol.Settings) (p
 func (Protocol) Open(ctx context.Context, route string) (protocol.Store, error) {
 	return handle(kind.Open(ctx, route))
 }
+
+// CheckRoute says why a route cannot be a directory's, or nil.
+func (Protocol) CheckRoute(route string) error { return roster.CheckRoute(route) }
 
 // Collect removes dead temporary stores.
 func (Protocol) Collect(ctx context.Context) ([]string, error) { return kind.Collect(ctx) }

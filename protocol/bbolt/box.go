@@ -1,6 +1,7 @@
 package bbolt
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,42 +9,80 @@ import (
 	"path/filepath"
 
 	"github.com/ipcmgr/ipcmgr/internal/bell"
+	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/internal/gate"
 )
 
 // locks are the lock files, with the room in bytes for what their holders write.
 var locks = map[string]int{wantName: 0, lockName: 1 + maxName}
 
-// makeBox makes the directory of an empty mailbox in the place of what may be
-// there. It is built below tmp, so it appears whole or not at all.
-func makeBox(box, tmp string, durable bool) error {
-	if err := removeBox(box, tmp); err != nil {
-		return err
-	}
-	build, err := makeTemp(tmp)
-	if err != nil {
-		return err
-	}
-	if err = fillBox(build, durable); err == nil {
-		err = os.Rename(build, box)
-	}
-	if err != nil {
-		return errors.Join(err, os.RemoveAll(build))
-	}
-	if durable {
-		return syncDir(filepath.Dir(box))
-	}
-	return nil
+// site is where mailboxes are made and removed: through the seam, so that tests
+// see each change of these directories.
+type site struct {
+	boxes, tmp disk.Dir
+	durable    bool
 }
 
-// makeTemp makes a directory of mode 0700 under any umask.
-func makeTemp(tmp string) (string, error) {
-	dir, err := os.MkdirTemp(tmp, "box-*")
+func openSite(fsys disk.FS, boxes, tmp string, durable bool) (*site, error) {
+	b, err := fsys.OpenDir(boxes)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return dir, os.Chmod(dir, 0o700)
+	t, err := fsys.OpenDir(tmp)
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	return &site{b, t, durable}, nil
 }
+
+func (s *site) close() {
+	s.boxes.Close()
+	s.tmp.Close()
+}
+
+// make makes the directory of an empty mailbox in the place of what may be
+// there. It is built below tmp, so it appears whole or not at all.
+func (s *site) make(name string) error {
+	if err := s.remove(name); err != nil {
+		return err
+	}
+	build := draftName()
+	if err := s.tmp.Mkdir(build); err != nil {
+		return err
+	}
+	err := fillBox(filepath.Join(s.tmp.Path(), build), s.durable)
+	if err == nil {
+		err = s.tmp.Rename(build, s.boxes, name)
+	}
+	if err != nil {
+		return errors.Join(err, disk.RemoveAll(s.tmp, build))
+	}
+	return s.sync()
+}
+
+// remove takes a mailbox away at once, and then removes it. A durable one is
+// gone before that: or a power cut might bring a part of it back.
+func (s *site) remove(name string) error {
+	grave := draftName()
+	err := s.boxes.Rename(name, s.tmp, grave)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = s.sync()
+	}
+	return errors.Join(err, disk.RemoveAll(s.tmp, grave))
+}
+
+func (s *site) sync() error {
+	if !s.durable {
+		return nil
+	}
+	return s.boxes.Sync()
+}
+
+func draftName() string { return "box-" + rand.Text() }
 
 func fillBox(box string, durable bool) error {
 	return errors.Join(
@@ -70,8 +109,12 @@ func makeLock(path string, room int) error {
 // is not touched: others may be using it. It says whether the words were lost,
 // and matches fs.ErrNotExist if there is no mailbox.
 func mendBox(box string) (lost bool, err error) {
-	if _, err := os.Lstat(box); err != nil {
+	info, err := os.Lstat(box)
+	if err != nil {
 		return false, err
+	}
+	if !info.IsDir() {
+		return false, fmt.Errorf("%s is %v: %w", box, info.Mode(), fs.ErrNotExist)
 	}
 	for name, room := range locks {
 		path := filepath.Join(box, name)
@@ -113,17 +156,4 @@ func remake(path string, why error, do func() error) error {
 		return err
 	}
 	return do()
-}
-
-// removeBox takes a mailbox away at once, and then removes it.
-func removeBox(box, tmp string) error {
-	grave, err := makeTemp(tmp)
-	if err != nil {
-		return err
-	}
-	err = os.Rename(box, filepath.Join(grave, "box"))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return errors.Join(err, os.RemoveAll(grave))
 }

@@ -17,8 +17,16 @@ import (
 // newBox makes a mailbox that no client holds, among those in boxes.
 func newBox(t testing.TB, boxes, name string, durable bool) {
 	t.Helper()
-	tmp := t.TempDir()
-	require.NoError(t, makeBox(filepath.Join(boxes, name), tmp, durable))
+	site := siteOf(t, boxes, durable)
+	require.NoError(t, site.make(name))
+}
+
+func siteOf(t testing.TB, boxes string, durable bool) *site {
+	t.Helper()
+	site, err := openSite(disk.Real, boxes, t.TempDir(), durable)
+	require.NoError(t, err)
+	t.Cleanup(site.close)
+	return site
 }
 
 // useFile opens the use of a mailbox's file, without the bell of a client.
@@ -152,7 +160,7 @@ func TestRemovedMailboxTakesNothing(t *testing.T) {
 	waiting := make(chan error, 1)
 	go func() { waiting <- f.write(context.Background(), add("late")) }()
 	eventually(t, other.wanted)
-	require.NoError(t, removeBox(filepath.Join(boxes, "b"), t.TempDir()))
+	require.NoError(t, siteOf(t, boxes, false).remove("b"))
 	newBox(t, boxes, "b", false)
 	require.NoError(t, lock.Unlock())
 	require.ErrorIs(t, <-waiting, errReplaced)

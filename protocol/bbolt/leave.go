@@ -45,9 +45,6 @@ func (m *mailbox) Leave(ctx context.Context, d protocol.Departure) error {
 		return m.remove(ctx)
 	})
 	m.dispose()
-	if err != nil {
-		m.entry.Abandon()
-	}
 	return err
 }
 
@@ -115,7 +112,9 @@ func (m *mailbox) lineUp(back []protocol.Delivery) (line []uint64) {
 // remove leaves nothing. Those who wait for the file find that it is gone.
 func (m *mailbox) remove(ctx context.Context) error {
 	m.keeper.Seal()
-	return m.own.alone(ctx, func() error { return removeBox(m.own.box, m.store.Path("tmp")) })
+	return m.own.alone(ctx, func() error {
+		return m.store.at(func(s *site) error { return s.remove(m.entry.Key) })
+	})
 }
 
 // abandon leaves the mailbox as a crash would.

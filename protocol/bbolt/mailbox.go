@@ -3,6 +3,7 @@ package bbolt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"math"
@@ -73,15 +74,13 @@ func newMailbox(s *store, o protocol.ConnectOptions) *mailbox {
 	return m
 }
 
-// enter makes the mailbox, or takes it up. It runs under the store's lock.
+// enter takes the mailbox up, or makes it where there is none. It runs under the
+// store's lock.
 func (m *mailbox) enter(ctx context.Context, e *roster.Entry) error {
 	box := m.store.Box(e.Key)
-	lost, err := false, error(fs.ErrNotExist)
-	if e.Found == protocol.Suspended || e.Found == protocol.Crashed {
-		lost, err = mendBox(box)
-	}
+	lost, err := mendBox(box)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = makeBox(box, m.store.Path("tmp"), m.store.Settings().Sync)
+		err = m.store.at(func(s *site) error { return s.make(e.Key) })
 	}
 	if err == nil {
 		err = m.open(box, e.Key)
@@ -121,23 +120,26 @@ func (m *mailbox) open(box, key string) (err error) {
 func (m *mailbox) takeUp(ctx context.Context, e *roster.Entry, lost bool) error {
 	marks := m.own.marks
 	acked := marks.acknowledged()
+	var count, bytes int
 	err := m.own.do(&job{ctx: ctx, writes: len(acked) > 0, work: func(l *ledger) error {
-		m.keeper.Recount(l.count(acked))
+		count, bytes = l.count(acked)
+		m.keeper.Recount(count, bytes)
 		m.line = l.line(acked)
 		l.forget(acked)
 		marks.Store(tail, l.last())
-		switch {
-		case e.Found != protocol.Crashed:
-			marks.Store(handed, 0)
-		case lost:
+		if lost {
 			marks.Store(doubted, l.last())
-		default:
+		} else {
 			marks.Store(doubted, max(marks.Load(doubted), marks.Load(handed)))
 		}
 		return nil
 	}})
 	if err != nil {
 		return err
+	}
+	if count > 0 && e.Found == protocol.Gone {
+		m.notice(fmt.Errorf("nothing says whose it was: the %d messages in the mailbox are kept", count))
+		e.Found = protocol.Crashed
 	}
 	marks.Store(receipts, 0)
 	m.back = map[uint64]bool{}

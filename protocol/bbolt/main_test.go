@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ipcmgr/ipcmgr/protocol"
 	"github.com/ipcmgr/ipcmgr/protocol/protocoltest"
+	"github.com/stretchr/testify/require"
 )
 
 // roleVar names, in a process that a test has started, what it is to do.
@@ -28,10 +30,42 @@ func TestMain(m *testing.M) {
 	if role == "" {
 		protocoltest.Main(m)
 	}
+	tie()
 	if err := roles[role](os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, role+":", err)
 		os.Exit(1)
 	}
+}
+
+// tie ends this process when the test that started it and writes to it has
+// ended, however it did.
+func tie() {
+	info, err := os.Stdin.Stat()
+	if err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		return
+	}
+	in, words, err := os.Pipe()
+	if err != nil {
+		panic(err)
+	}
+	go func(from *os.File) {
+		io.Copy(words, from)
+		os.Exit(1)
+	}(os.Stdin)
+	os.Stdin = in
+}
+
+// A child that is busy ends with its test, too.
+func TestChildEndsWithItsTest(t *testing.T) {
+	s := spawn(t, false)
+	b := connect(t, s, "b", protocol.New)
+	c := start(t, "send", s.Route(), "1000000000", "1")
+	c.says()
+	fmt.Fprintln(c.in)
+	_, err := b.Fetch(t.Context(), make([]protocol.Delivery, 1), true)
+	require.NoError(t, err)
+	require.NoError(t, c.in.Close())
+	require.Error(t, c.cmd.Wait(), "it had more to do")
 }
 
 // child is a process that plays a role.

@@ -3,6 +3,7 @@ package bbolt
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/ipcmgr/ipcmgr/internal/words"
@@ -32,7 +33,8 @@ const (
 // marks are the words of a mailbox.
 type marks struct {
 	*words.Words
-	path string
+	path     string
+	identity os.FileInfo
 }
 
 func makeMarks(box string) error {
@@ -43,6 +45,10 @@ func makeMarks(box string) error {
 // none, fs.ErrInvalid if there is something else.
 func openMarks(box string) (*marks, error) {
 	path := filepath.Join(box, marksName)
+	identity, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
 	w, err := words.Open(path)
 	if err != nil {
 		return nil, err
@@ -51,7 +57,16 @@ func openMarks(box string) (*marks, error) {
 		w.Close()
 		return nil, fmt.Errorf("words %s: %d of them, not %d: %w", path, w.Len(), markWords, fs.ErrInvalid)
 	}
-	return &marks{w, path}, nil
+	return &marks{w, path, identity}, nil
+}
+
+// current returns errReplaced if the words were lost, and others have new ones.
+func (m *marks) current() error {
+	info, err := os.Lstat(m.path)
+	if err == nil && !os.SameFile(info, m.identity) {
+		return errReplaced
+	}
+	return orReplaced(err)
 }
 
 // sync puts the words on disk.

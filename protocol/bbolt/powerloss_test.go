@@ -13,7 +13,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ipcmgr/ipcmgr/internal/disk"
+	"github.com/ipcmgr/ipcmgr/internal/disk/powerloss"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 	"github.com/ipcmgr/ipcmgr/protocol"
 	"github.com/stretchr/testify/require"
 )
@@ -33,7 +36,8 @@ func memoryDir(t *testing.T) string {
 
 // moment is a store as it was between two operations, and what its clients knew.
 type moment struct {
-	copy    string // of the store, without bo's messages: there may be little room
+	at      int    // in the record of directories and of clients
+	copy    string // of the mailboxes, without bo's messages: there may be little room
 	file    []byte // bo's messages; nil before there is a mailbox
 	inode   os.FileInfo
 	sent    []string // accepted
@@ -47,21 +51,23 @@ type moment struct {
 // reel is a life of a mailbox, moment by moment.
 type reel struct {
 	t       *testing.T
+	rec     *powerloss.Recorder
 	st      *store
 	dir     string // for copies
 	moments []moment
 	now     moment
 }
 
-func (r *reel) box(route string) string { return filepath.Join(route, roster.Dot, "box", "bo") }
+func boxes(route string) string { return filepath.Join(route, roster.Dot, "box") }
 
 // shoot notes the moment after an operation.
 func (r *reel) shoot() {
 	r.t.Helper()
 	m := r.now
+	m.at = r.rec.Now()
 	m.copy = filepath.Join(r.dir, fmt.Sprint(len(r.moments)))
-	path := filepath.Join(r.box(r.st.Route()), messagesName)
-	copyFiles(r.t, r.st.Route(), m.copy, path)
+	path := filepath.Join(boxes(r.st.Route()), "bo", messagesName)
+	copyFiles(r.t, boxes(r.st.Route()), m.copy, path)
 	if data, err := os.ReadFile(path); err == nil {
 		m.file = data
 		m.inode, err = os.Stat(path)
@@ -159,10 +165,24 @@ func (r *reel) run() {
 		}
 		r.ack(bo, ds...)
 	}
-	info, err := os.Stat(filepath.Join(r.box(r.st.Route()), messagesName))
+	info, err := os.Stat(filepath.Join(boxes(r.st.Route()), "bo", messagesName))
 	require.NoError(r.t, err)
 	require.Less(r.t, info.Size(), int64(swell), "it was replaced by a small one")
 	r.send(al, 10, next(3)...)
+	cy := r.connect("cy")
+	r.send(cy, 10, next(2)...)
+	r.ack(bo, r.fetch(bo, 9)...)
+	require.NoError(r.t, bo.Seal(r.t.Context()))
+	require.NoError(r.t, bo.Leave(r.t.Context(), protocol.Departure{}))
+	r.now.state = protocol.Gone
+	r.shoot()
+	bo = r.connect("bo")
+	r.send(cy, 10, next(3)...)
+	ds = r.fetch(bo, 2)
+	r.send(al, 10, next(1)...)
+	r.ack(bo, ds[0])
+	require.NoError(r.t, cy.Leave(r.t.Context(), protocol.Departure{}))
+	r.shoot()
 }
 
 // copyFiles copies directories and regular files, but for one.
@@ -191,17 +211,20 @@ func copyFiles(t *testing.T, from, to, but string) {
 }
 
 // Whenever the power is cut in a commit, before it, or after it: the file is what
-// it was before, or what it became.
+// it was before, or what it became. So is the mailbox while it is made or
+// removed, and the record of its client.
 func TestPowerLoss(t *testing.T) {
-	route := filepath.Join(memoryDir(t), "s")
-	st, err := Protocol{}.Spawn(t.Context(), route, protocol.Settings{MaxFrame: 1 << 21, Sync: true})
+	recorded := memoryDir(t)
+	rec := powerloss.New(disk.Real, recorded)
+	k := roster.Kind{Protocol: name, FS: rec}
+	st, err := handle(k.Spawn(t.Context(), filepath.Join(recorded, "s"), protocol.Settings{MaxFrame: 1 << 21, Sync: true}))
 	require.NoError(t, err)
-	r := &reel{t: t, st: st.(*store), dir: memoryDir(t)}
+	r := &reel{t: t, rec: rec, st: st.(*store), dir: memoryDir(t)}
 	r.run()
 	require.NoError(t, st.Close())
 
 	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	trial.Report(t, "seed %d", seed)
 	c := &cutter{t: t, reel: r, lots: rand.New(rand.NewPCG(seed, 0)), dir: memoryDir(t)}
 	for i := range r.moments {
 		c.after(i)
@@ -209,7 +232,7 @@ func TestPowerLoss(t *testing.T) {
 			c.between(i-1, i)
 		}
 	}
-	t.Logf("%d cuts", c.cuts)
+	trial.Report(t, "%d cuts", c.cuts)
 }
 
 // cutter makes stores as a cut leaves them, and checks them.
@@ -223,18 +246,47 @@ type cutter struct {
 
 // leave makes a store of moment i, perhaps with another file and other marks.
 func (c *cutter) leave(i int, file, marks []byte) (route string) {
-	c.cuts++
-	route = filepath.Join(c.dir, fmt.Sprint(c.cuts))
-	copyFiles(c.t, c.reel.moments[i].copy, route, "")
-	box := c.reel.box(route)
+	m := &c.reel.moments[i]
 	if file == nil {
-		file = c.reel.moments[i].file
+		file = m.file
 	}
-	if file != nil {
+	route = c.rebuild(m.at, powerloss.None, i)
+	if box := filepath.Join(boxes(route), "bo"); m.file != nil {
 		require.NoError(c.t, os.WriteFile(filepath.Join(box, messagesName), file, 0o600))
+		if marks != nil {
+			require.NoError(c.t, os.WriteFile(filepath.Join(box, marksName), marks, 0o600))
+		}
 	}
-	if marks != nil {
-		require.NoError(c.t, os.WriteFile(filepath.Join(box, marksName), marks, 0o600))
+	return route
+}
+
+// rebuild makes the directories and records that a cut leaves, and puts the
+// mailboxes of moment i into them. What is there and was not any more has lost
+// its marks.
+func (c *cutter) rebuild(at int, fate powerloss.Fate, i int) (route string) {
+	c.cuts++
+	to := filepath.Join(c.dir, fmt.Sprint(c.cuts))
+	require.NoError(c.t, c.reel.rec.Rebuild(at, fate, to))
+	route = filepath.Join(to, "s")
+	there, err := os.ReadDir(boxes(route))
+	require.NoError(c.t, err)
+	for _, box := range there {
+		path := filepath.Join(boxes(route), box.Name())
+		require.NoError(c.t, os.Remove(path))
+		last := i
+		for ; last > 0; last-- {
+			if _, err := os.Stat(filepath.Join(c.reel.moments[last].copy, box.Name())); err == nil {
+				break
+			}
+		}
+		m := &c.reel.moments[last]
+		copyFiles(c.t, filepath.Join(m.copy, box.Name()), path, "")
+		if box.Name() == "bo" {
+			require.NoError(c.t, os.WriteFile(filepath.Join(path, messagesName), m.file, 0o600))
+		}
+		if last < i {
+			require.NoError(c.t, os.Remove(filepath.Join(path, marksName)))
+		}
 	}
 	return route
 }
@@ -243,28 +295,45 @@ func (c *cutter) check(what, route string, before, after *moment) {
 	c.t.Helper()
 	ok := c.t.Run(what, func(t *testing.T) { survives(t, route, before, after) })
 	require.True(c.t, ok)
-	require.NoError(c.t, os.RemoveAll(route))
+	require.NoError(c.t, os.RemoveAll(filepath.Dir(route)))
+}
+
+// fates are what may become of directories and records.
+func (c *cutter) fates() []powerloss.Fate {
+	lot := powerloss.Chance(c.lots)
+	return []powerloss.Fate{powerloss.None, powerloss.All, lot, lot, lot}
 }
 
 // after cuts when an operation has returned.
 func (c *cutter) after(i int) {
 	m := &c.reel.moments[i]
-	c.check(fmt.Sprint(i), c.leave(i, nil, nil), m, m)
+	for n, fate := range c.fates() {
+		c.check(fmt.Sprint(i, "-", n), c.rebuild(m.at, fate, i), m, m)
+	}
 }
 
-// between cuts in an operation.
+// between cuts in an operation: while the file or the marks are written, and then
+// while directories and records are.
 func (c *cutter) between(i, j int) {
 	before, after := &c.reel.moments[i], &c.reel.moments[j]
 	switch {
-	case before.file == nil && after.file != nil:
-		c.first(i, j)
-	case after.file == nil, bytes.Equal(before.file, after.file):
+	case before.file == nil || after.file == nil: // the file comes and goes with its directory
+	case bytes.Equal(before.file, after.file):
 		c.marked(i, j)
 	case !os.SameFile(before.inode, after.inode):
 		// Replaced by one that was on disk before: by name, it is the one or the other.
 		c.check(fmt.Sprint(i, "-new"), c.leave(i, after.file, c.marks(i)), before, after)
 	default:
 		c.commit(i, j)
+	}
+	for at := before.at + 1; at <= after.at; at++ {
+		has := j
+		if after.file == nil {
+			has = i
+		}
+		for n, fate := range c.fates() {
+			c.check(fmt.Sprint(i, "-", at, "-", n), c.rebuild(at, fate, has), before, after)
+		}
 	}
 }
 
@@ -281,29 +350,12 @@ func (c *cutter) marked(i, j int) {
 }
 
 func (c *cutter) marks(i int) []byte {
-	data, err := os.ReadFile(filepath.Join(c.reel.box(c.reel.moments[i].copy), marksName))
+	data, err := os.ReadFile(filepath.Join(c.reel.moments[i].copy, "bo", marksName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	require.NoError(c.t, err)
 	return data
-}
-
-// first cuts while the mailbox is made: under another name, where any part of it
-// may be left, and when it has its name and its record does not say so.
-func (c *cutter) first(i, j int) {
-	before, after := &c.reel.moments[i], &c.reel.moments[j]
-	for n := range *cutLots {
-		route := c.leave(i, nil, nil)
-		ruin := filepath.Join(route, roster.Dot, "tmp", "box-1")
-		require.NoError(c.t, os.Mkdir(ruin, 0o700))
-		require.NoError(c.t, os.WriteFile(filepath.Join(ruin, newName), c.torn(nil, after.file), 0o600))
-		c.check(fmt.Sprint(i, "-making-", n), route, before, after)
-	}
-	route := c.leave(i, nil, nil)
-	copyFiles(c.t, c.reel.box(after.copy), c.reel.box(route), "")
-	require.NoError(c.t, os.WriteFile(filepath.Join(c.reel.box(route), messagesName), after.file, 0o600))
-	c.check(fmt.Sprint(i, "-made"), route, before, after)
 }
 
 // commit cuts in a commit, which puts all pages but one on disk, and then the

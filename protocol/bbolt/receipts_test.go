@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func newMarks(t *testing.T) *marks {
+func newMarks(t testing.TB) *marks {
+	t.Helper()
 	box := t.TempDir()
 	require.NoError(t, makeMarks(box))
 	m, err := openMarks(box)

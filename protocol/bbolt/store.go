@@ -56,6 +56,16 @@ func (s *store) Unread(ctx context.Context, id string) (int, error) {
 	return 0, failed("count unread", id, err)
 }
 
+// at calls do where the mailboxes are made and removed.
+func (s *store) at(do func(*site) error) error {
+	site, err := openSite(s.FS(), s.Path("box"), s.Path("tmp"), s.Settings().Sync)
+	if err != nil {
+		return err
+	}
+	defer site.close()
+	return do(site)
+}
+
 // file opens the use of a mailbox's file, for a client that is called by the
 // bell in the mailbox caller, or for one operation if that is empty. Who waits
 // for the file does so until life ends.

@@ -78,7 +78,7 @@ func TestStraceEachSystemCallFails(t *testing.T) {
 			require.NoError(t, st.Close())
 		}
 	}
-	t.Logf("%d runs, %d with a fault", faults, hits)
+	trial.Report(t, "%d runs, %d with a fault", faults, hits)
 }
 
 // With Sync the pages are on disk before the one that makes them count, and that

@@ -131,6 +131,9 @@ func (t *turnstile) sign(hold *filelock.Hold, err error) (*filelock.Hold, error)
 		err = errReplaced
 	}
 	if err == nil {
+		err = t.marks.current()
+	}
+	if err == nil {
 		_, err = hold.File().WriteAt(t.signature, 0)
 	}
 	if err != nil {

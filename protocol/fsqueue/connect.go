@@ -39,6 +39,12 @@ func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protoco
 // enter takes the mailbox up, or leaves nothing of a new one.
 func (m *mailbox) enter(e *roster.Entry) error {
 	m.entry = e
+	if fresh(e) {
+		// What lies there is of a Connect or Leave that was killed half-way.
+		if err := m.store.removeBox(e.Key); err != nil {
+			return err
+		}
+	}
 	err := m.takeUp(e)
 	if err == nil {
 		return nil
@@ -59,12 +65,6 @@ func fresh(e *roster.Entry) bool {
 // gate is open when the record says that somebody is there.
 func (m *mailbox) takeUp(e *roster.Entry) error {
 	path := m.store.Box(e.Key)
-	if fresh(e) {
-		// What lies there is of a Connect or Leave that was killed half-way.
-		if err := m.store.removeBox(e.Key); err != nil {
-			return err
-		}
-	}
 	if err := m.openDirs(path); err != nil {
 		return fmt.Errorf("take up %s: %w", path, err)
 	}

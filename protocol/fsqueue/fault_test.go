@@ -347,3 +347,13 @@ func takeSealed(t *testing.T, m *mailbox) []string {
 		require.NoError(t, m.Ack(t.Context(), ds[:n]))
 	}
 }
+
+// What is wrong is said once, though the way back meets it, too.
+func TestConnectSaysOnceWhatIsWrong(t *testing.T) {
+	st := storeOver(t, disk.Real, false)
+	box := st.Path("box")
+	require.NoError(t, os.Remove(box))
+	require.NoError(t, os.WriteFile(box, nil, 0o600))
+	_, err := st.Connect(t.Context(), protocol.ConnectOptions{ID: "al"})
+	require.Equal(t, 1, strings.Count(err.Error(), "not a directory"), err)
+}

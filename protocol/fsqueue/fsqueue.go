@@ -95,6 +95,9 @@ func (Protocol) Join(ctx context.Context, route string, s protocol.Settings) (pr
 	return newStore(kind(disk.Real).Join(ctx, route, s))
 }
 
+// CheckRoute says why a route cannot be a directory's, or nil.
+func (Protocol) CheckRoute(route string) error { return roster.CheckRoute(route) }
+
 // Collect removes dead temporary stores.
 func (Protocol) Collect(ctx context.Context) ([]string, error) {
 	return kind(disk.Real).Collect(ctx)

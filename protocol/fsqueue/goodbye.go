@@ -64,21 +64,19 @@ func (m *mailbox) Seal(ctx context.Context) error {
 
 // Leave implements protocol.Mailbox.
 func (m *mailbox) Leave(ctx context.Context, d protocol.Departure) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if !m.stop() {
+		return protocol.ErrClosed
+	}
 	err := m.entry.Leave(ctx, d, func() error {
-		m.stop()
 		if d.Suspend {
 			return m.suspend(d)
 		}
 		return m.clear(ctx)
 	})
-	switch {
-	case err == nil:
-		m.release()
-	case m.left.Load() && errors.Is(err, protocol.ErrClosed):
-		// Another Leave was faster.
-	case m.left.Load() || errors.Is(err, protocol.ErrNoStore):
-		m.abandon()
-	}
+	m.release()
 	return err
 }
 

@@ -53,13 +53,16 @@ func (m *mailbox) begin() error {
 func (m *mailbox) end() { m.life.RUnlock() }
 
 // stop ends all calls under way and returns when they have ended. No other
-// begins.
-func (m *mailbox) stop() {
-	m.left.Store(true)
-	m.gate.Ring()
-	m.lobby.Close()
+// begins. It returns false the second time.
+func (m *mailbox) stop() (first bool) {
+	first = m.left.CompareAndSwap(false, true)
+	if first {
+		m.gate.Ring()
+		m.lobby.Close()
+	}
 	m.life.Lock()   // each call has it for reading
 	m.life.Unlock() //nolint:staticcheck // waiting is all it is for
+	return first
 }
 
 // release frees what the mailbox holds in this process. All calls have ended.

@@ -17,6 +17,7 @@ import (
 	"github.com/ipcmgr/ipcmgr/internal/disk/diskfault"
 	"github.com/ipcmgr/ipcmgr/internal/disk/powerloss"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -96,7 +97,7 @@ func TestPowerLoss(t *testing.T) {
 	s.check()
 
 	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	trial.Report(t, "seed %d", seed)
 	lots := rand.New(rand.NewPCG(seed, 0))
 	fates := []powerloss.Fate{powerloss.None, powerloss.All}
 	for range *cutLots {
@@ -114,7 +115,7 @@ func TestPowerLoss(t *testing.T) {
 			cuts++
 		}
 	}
-	t.Logf("%d cuts", cuts)
+	trial.Report(t, "%d cuts", cuts)
 }
 
 // survives checks what a cut has left at route.

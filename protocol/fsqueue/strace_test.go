@@ -87,7 +87,7 @@ func TestStraceEachSystemCallFails(t *testing.T) {
 			require.NoError(t, st.Close())
 		}
 	}
-	t.Logf("%d runs, %d with a fault", faults, hits)
+	trial.Report(t, "%d runs, %d with a fault", faults, hits)
 }
 
 // With Sync the file is on disk before it has its name, and that before Deliver

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/internal/disk/diskfault"
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 )
 
 var allFaults = flag.Bool("fsqueue.faults", false, "let each file call fail with each error, instead of one after the other")
@@ -70,7 +71,7 @@ func TestEachFileCallFails(t *testing.T) {
 						break
 					}
 				}
-				t.Logf("%d faults", runs)
+				trial.Report(t, "%d faults", runs)
 			})
 		}
 	}

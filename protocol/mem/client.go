@@ -213,31 +213,35 @@ func (c *client) Leave(ctx context.Context, d protocol.Departure) error {
 		return err
 	}
 	defer c.h.st.mu.Unlock()
+	if d.Fold != nil {
+		if err := c.fold(d); err != nil {
+			c.box.crash()
+			return failed("leave", c.id, err)
+		}
+	} else {
+		c.record(d.Stats)
+	}
 	c.finish(protocol.ErrClosed)
-	c.record(d.Stats)
 	if d.Suspend {
 		c.box.suspend(d)
-		return nil
+	} else {
+		c.h.st.forget(c.box)
 	}
-	c.h.st.forget(c.box)
-	if d.Fold == nil {
-		return nil
-	}
-	return c.fold(d)
+	return nil
 }
 
 // fold leaves what the client counted under another name, and no trace of its
-// own. When that fails the client has left all the same, unrecorded.
+// own.
 func (c *client) fold(d protocol.Departure) error {
-	delete(c.h.st.records, c.id)
 	var old []byte
 	if r := c.h.st.records[d.Under]; r != nil {
 		old = r.stats
 	}
 	stats, err := d.Fold(bytes.Clone(old))
 	if err != nil {
-		return failed("fold", c.id, err)
+		return err
 	}
 	c.h.st.note(d.Under).stats = bytes.Clone(stats)
+	delete(c.h.st.records, c.id)
 	return nil
 }

@@ -177,7 +177,7 @@ func TestCrashNobody(t *testing.T) {
 }
 
 // What a Fold refuses leaves the common statistics as they were, and the client
-// has left.
+// as a crash would.
 func TestFoldFails(t *testing.T) {
 	st := spawn(t)
 	a := connect(t, st, "a", protocol.New)
@@ -186,7 +186,7 @@ func TestFoldFails(t *testing.T) {
 	require.ErrorIs(t, err, why)
 	stats, err := st.Stats(t.Context())
 	require.NoError(t, err)
-	require.Empty(t, stats)
-	connect(t, st, "a", protocol.New)
+	require.Empty(t, stats["_all"])
+	require.Equal(t, protocol.Crashed, connect(t, st, "a", protocol.Reconnect).Found())
 	require.NoError(t, st.Unspawn(t.Context()))
 }

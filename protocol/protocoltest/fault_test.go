@@ -32,6 +32,7 @@ var faults = map[string]string{
 	"gives the context's error": "Context/EndsWhatBlocks",
 	"ends before it is drained": "Goodbye/UnderFire",
 	"leaves twice":              "Goodbye/LeaveOnce",
+	"stays if leaving fails":    "Goodbye/LeaveFails",
 	"misses changes of others":  "Peers/EveryChangeIsTold",
 	"forgets attributes":        "Peers/AttributesAreSeen",
 	"counts no epochs":          "Connect/Left",
@@ -225,6 +226,11 @@ func (b *faultyBox) Publish(ctx context.Context, attrs map[string]string, stats 
 func (b *faultyBox) Leave(ctx context.Context, d protocol.Departure) error {
 	if b.fault == "drops what is put back" {
 		b.Mailbox.Ack(ctx, d.Back)
+	}
+	if b.fault == "stays if leaving fails" && d.Fold != nil {
+		if _, err := d.Fold(nil); err != nil {
+			return err
+		}
 	}
 	err := b.Mailbox.Leave(ctx, d)
 	if b.fault == "leaves twice" && errors.Is(err, protocol.ErrClosed) {

@@ -14,6 +14,7 @@ func goodbye(t *testing.T, h Harness) {
 	h.run(t, "SealRefusesAndDrains", sealRefusesAndDrains)
 	h.run(t, "UnderFire", goodbyeUnderFire, room(64, 1<<20))
 	h.run(t, "LeaveOnce", leaveOnce)
+	h.run(t, "LeaveFails", leaveFails)
 	h.run(t, "LeaveEndsEveryCall", leaveEndsEveryCall, room(16, 1<<20))
 	h.run(t, "LeftIsGone", leftIsGone)
 	h.run(t, "LeavingDropsTheRest", leavingDropsTheRest)
@@ -105,6 +106,34 @@ func leaveOnce(s *scene) {
 	}
 	s.wantErr(b.Leave(s.ctx, protocol.Departure{}), protocol.ErrClosed, "leave again")
 	a.empty()
+}
+
+// A client whose Leave has failed has left as if it had crashed: it is closed,
+// others see so, and whoever takes its id up gets messages.
+func leaveFails(s *scene) {
+	a := s.connect("a", protocol.New)
+	why := errors.New("protocoltest: no more")
+	refuse := func([]byte) ([]byte, error) { return nil, why }
+	for i := range 3 {
+		b := s.connect("b", protocol.Resume)
+		s.must(b.Publish(s.ctx, map[string]string{"x": "y"}, []byte("own")), "publish")
+		fetched := make(chan error, 1)
+		go func() {
+			_, err := b.Fetch(s.ctx, make([]protocol.Delivery, 1), true)
+			fetched <- err
+		}()
+		s.wantErr(b.Leave(s.ctx, protocol.Departure{Under: "_all", Fold: refuse}), why, "leave")
+		s.wantErr(<-fetched, protocol.ErrClosed, "a Fetch that waited")
+		s.wantErr(b.Leave(s.ctx, protocol.Departure{}), protocol.ErrClosed, "leave again")
+		s.state(s.store, "b", protocol.Crashed)
+		s.state(b.store, "b", protocol.Crashed)
+		s.stats(map[string]string{"b": "own"})
+		b = s.connect("b", protocol.Reconnect)
+		b.came(uint64(2*i)+2, protocol.Crashed)
+		a.send("b", 0, 1)
+		b.expect(s.ledger("b"), 1)
+		b.leave()
+	}
 }
 
 // calls are the methods of a mailbox that take a context, but for Leave.

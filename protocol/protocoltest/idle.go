@@ -14,38 +14,40 @@ import (
 // idle is about clients that wait. It applies where the system tells of every
 // thread how often it was put to sleep.
 func idle(t *testing.T, h Harness) {
-	if _, ok := switches(os.Getpid()); h.Processes && ok && !h.Polls {
+	if _, _, ok := sleeps(os.Getpid()); h.Processes && ok && !h.Polls {
 		h.run(t, "NoPeriodicCalls", noPeriodicCalls)
 	}
 }
 
 // A client that waits for a message, in a process that does nothing else, does
-// nothing: whatever woke it, a timer or a system call that times out, would show
-// in the number of times that its threads went to sleep. What is over soon, or
-// comes from outside, such as a collection of garbage or a machine that stops
-// the process, may disturb a few looks; something periodic disturbs each.
+// nothing: whatever woke it, a timer or a system call that times out, ends with
+// a thread that goes to sleep again, and the system counts that. So there comes
+// a stretch without any. What is over soon, or comes from outside, such as a
+// collection of garbage or a machine that stops the process, only puts it off;
+// what is periodic puts it off for ever.
 func noPeriodicCalls(s *scene) {
-	const looks, look, most = 15, 2 * time.Second, 10
+	const looks, look = 50, 100 * time.Millisecond
 	a := s.actor()
 	pid := a.connect("a", protocol.New).PID
 	b := s.connect("b", protocol.New)
 	a.tell(order{Op: "idle"})
 	a.hear()
-	var seen []int
-	for range looks {
-		before, _ := switches(pid)
-		<-time.After(look)
-		after, ok := switches(pid)
+	first, _, _ := sleeps(pid)
+	begun, last := time.Now(), first
+	for quiet := 0; quiet < looks; { // looks, not time: nobody looks while the machine stands still
+		select {
+		case <-time.After(look):
+		case <-s.ctx.Done():
+			s.Fatalf("the threads of a process that waits went to sleep %d times in %v, and never rested for %v",
+				last-first, time.Since(begun).Round(time.Second), looks*look)
+		}
+		n, all, ok := sleeps(pid)
 		if !ok {
 			s.Fatal("the client that waits has died")
 		}
-		seen = append(seen, after-before)
-		if after-before <= most {
-			break
+		if quiet++; n != last || !all {
+			quiet, last = 0, n
 		}
-	}
-	if seen[len(seen)-1] > most {
-		s.Errorf("the threads of a process that waits went to sleep %d times in looks of %v each", seen, look)
 	}
 	b.send("a", 0, 1)
 	if r := a.finish(); r.Err != "" {
@@ -53,15 +55,20 @@ func noPeriodicCalls(s *scene) {
 	}
 }
 
-// switches counts how often the threads of a process have gone to sleep.
-func switches(pid int) (n int, ok bool) {
+// sleeps counts how often the threads of a process have gone to sleep, and says
+// whether all sleep: none runs, is about to, or was stopped.
+func sleeps(pid int) (n int, all, ok bool) {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	all = true
 	for _, file := range files {
 		status, err := os.ReadFile(file)
 		if err != nil {
 			continue
 		}
 		for line := range strings.Lines(string(status)) {
+			if state, is := strings.CutPrefix(line, "State:\t"); is && !strings.HasPrefix(state, "S") {
+				all = false
+			}
 			var count int
 			if _, err := fmt.Sscanf(line, "voluntary_ctxt_switches: %d", &count); err == nil {
 				n += count
@@ -69,5 +76,5 @@ func switches(pid int) (n int, ok bool) {
 			}
 		}
 	}
-	return n, ok
+	return n, all, ok
 }

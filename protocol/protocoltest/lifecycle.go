@@ -14,9 +14,13 @@ func lifecycle(t *testing.T, h Harness) {
 		s.Serializer, s.MaxFrame, s.MaxPending, s.MaxBytes = "other", 4000, 123, 456789
 	})
 	h.run(t, "RouteIsTakenOnce", routeIsTakenOnce)
+	if _, ok := h.Protocol.(protocol.RouteChecker); ok {
+		h.run(t, "RoutesAreChecked", routesAreChecked)
+	}
 	h.run(t, "TemporaryStoresDiffer", temporaryStoresDiffer)
 	h.run(t, "SyncIsHonouredOrRefused", syncIsHonouredOrRefused)
 	h.run(t, "UnspawnRemovesAll", unspawnRemovesAll)
+	h.run(t, "UnspawnEndsFetch", unspawnEndsFetch)
 	h.run(t, "EndRefusesConnect", endRefusesConnect)
 	h.run(t, "OneOwner", oneOwner)
 	h.run(t, "CloseLosesOwnership", closeLosesOwnership)
@@ -50,6 +54,26 @@ func routeIsTakenOnce(s *scene) {
 	}
 }
 
+// What CheckRoute refuses, Spawn and Open refuse; the route of a store it does
+// not.
+func routesAreChecked(s *scene) {
+	p := s.h.Protocol.(protocol.RouteChecker)
+	s.must(p.CheckRoute(s.store.Route()), "check the route of a store")
+	for _, route := range []string{"relative/route", "server://host/store", "/", "\x00"} {
+		if p.CheckRoute(route) == nil {
+			continue
+		}
+		if st, err := s.h.Protocol.Spawn(s.ctx, route, defaults(s.h)); err == nil {
+			s.Errorf("a store is spawned at %q, which CheckRoute refuses", route)
+			s.strike(st, false)
+		}
+		if st, err := s.h.Protocol.Open(s.ctx, route); err == nil {
+			s.Errorf("%q is opened, which CheckRoute refuses", route)
+			st.Close()
+		}
+	}
+}
+
 // Without a route every store gets one of its own.
 func temporaryStoresDiffer(s *scene) {
 	one, two := s.spawn("", defaults(s.h)), s.spawn("", defaults(s.h))
@@ -78,6 +102,25 @@ func syncIsHonouredOrRefused(s *scene) {
 		_, err = s.h.Protocol.Open(s.ctx, route)
 		s.wantErr(err, protocol.ErrNoStore, "open after a refused spawn")
 	}
+}
+
+// A Fetch that waits learns that there is nothing to wait for any more, in this
+// process and in another.
+func unspawnEndsFetch(s *scene) {
+	here, there := s.connect("here", protocol.New), s.player("there", protocol.New)
+	fetched := make(chan error, 1)
+	go func() {
+		_, err := here.Fetch(s.ctx, make([]protocol.Delivery, 1), true)
+		fetched <- err
+	}()
+	there.tell(order{Op: "idle"})
+	there.hear()
+	s.must(s.store.Unspawn(s.ctx), "unspawn")
+	s.wantErr(<-fetched, protocol.ErrNoStore, "a Fetch that waited")
+	if r := there.finish(); !r.is(protocol.ErrNoStore) {
+		s.Errorf("a Fetch that waited in another process: %q", r.Err)
+	}
+	s.wantErr(here.Leave(s.ctx, protocol.Departure{}), protocol.ErrNoStore, "leave")
 }
 
 // Unspawn removes a store with everything in it: clients that left, suspended

@@ -68,6 +68,9 @@ func (m *mailbox) Reject(ctx context.Context, d protocol.Delivery, reason error)
 	if m.left.Load() {
 		return failed("reject", "", protocol.ErrClosed)
 	}
+	if d.Tag>>tagBits == 0 {
+		return nil // what it begins was set aside when it was found
+	}
 	err := m.aside.Set("message", d.Data, reason)
 	if errors.Is(err, corrupt.ErrFull) {
 		m.notice(err)

@@ -41,6 +41,7 @@ type batch struct {
 	ds    []protocol.Delivery
 	n     int
 	bytes int
+	bad   []error // what is no message, and is handed out like one
 }
 
 // fetchBytes is what one Fetch returns at most, unless one message has more.
@@ -48,8 +49,9 @@ const fetchBytes = 1 << 20
 
 func (b *batch) full() bool { return b.n == len(b.ds) || b.bytes >= fetchBytes }
 
-// read fetches from the chain messages of at most limit bytes. It returns the
-// ring at which it found something that is none.
+// read fetches messages from the chain. Of what is longer than limit only so much
+// is handed out, which is no message. It returns the ring that is broken, if one
+// is.
 func (c *chain) read(b *batch, limit int) (broken *inlet, err error) {
 	for c.at < len(c.inlets) {
 		i := c.inlets[c.at]
@@ -57,9 +59,6 @@ func (c *chain) read(b *batch, limit int) (broken *inlet, err error) {
 		for !full && !b.full() {
 			start := i.pos
 			m, ok, err := i.next()
-			if err == nil && len(m.frame) > limit {
-				err = fmt.Errorf("%w: a message of %d bytes, %d are allowed", errBroken, len(m.frame), limit)
-			}
 			if err != nil {
 				i.hand(b.n-msgs, b.bytes-bytes)
 				return i, err
@@ -72,7 +71,13 @@ func (c *chain) read(b *batch, limit int) (broken *inlet, err error) {
 				full = true
 				break
 			}
-			b.ds[b.n] = protocol.Delivery{Data: m.frame, Tag: i.index<<tagBits | m.pos/8, Redelivered: m.again}
+			if m.bad {
+				b.bad = append(b.bad, fmt.Errorf("%w: no record at %d of %v", errBroken, m.pos, i.name))
+			} else if len(m.frame) > limit {
+				b.bad = append(b.bad, fmt.Errorf("%w: a message of %d bytes, %d are allowed", errBroken, len(m.frame), limit))
+			}
+			data := m.frame[:min(len(m.frame), limit)]
+			b.ds[b.n] = protocol.Delivery{Data: data, Tag: i.index<<tagBits | m.pos/8, Redelivered: m.again}
 			b.n++
 			b.bytes += len(m.frame)
 		}
@@ -101,5 +106,5 @@ func (i *inlet) hand(msgs, bytes int) {
 }
 
 // tagBits is how many bits of a tag say where in its ring a message is, in units
-// of 8 bytes. The others say in which ring.
+// of 8 bytes. The others say in which ring; none has the number 0.
 const tagBits = 44

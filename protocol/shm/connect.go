@@ -5,10 +5,9 @@ package shm
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 
 	"github.com/ipcmgr/ipcmgr/internal/corrupt"
+	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/internal/gate"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -19,7 +18,7 @@ func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protoco
 	m := s.newMailbox(o)
 	enter := func(e *roster.Entry) error {
 		m.entry = e
-		err := m.takeUp(ctx, e)
+		err := s.orFull(m.takeUp(ctx, e))
 		if err != nil && fresh(e) {
 			err = errors.Join(err, s.removeBox(ctx, e.Key))
 		}
@@ -56,8 +55,7 @@ func (m *mailbox) takeUp(ctx context.Context, e *roster.Entry) error {
 			return err
 		}
 	}
-	draft := filepath.Join(m.box, draftDir)
-	if err := errors.Join(mkdir(m.box), openRings(m.box), os.RemoveAll(draft), mkdir(draft)); err != nil {
+	if err := m.makeDirs(); err != nil {
 		return err
 	}
 	stood, err := makeMarks(m.box)
@@ -83,6 +81,26 @@ func (m *mailbox) takeUp(ctx context.Context, e *roster.Entry) error {
 	return nil
 }
 
+// makeDirs makes what is missing of the mailbox's directories. What the holder
+// before was making for others is dropped.
+func (m *mailbox) makeDirs() error {
+	if err := mkdir(m.box); err != nil {
+		return err
+	}
+	if err := openRings(m.box); err != nil {
+		return err
+	}
+	box, err := m.store.FS().OpenDir(m.box)
+	if err != nil {
+		return err
+	}
+	defer box.Close()
+	if err := disk.RemoveAll(box, draftDir); err != nil {
+		return err
+	}
+	return box.Mkdir(draftDir)
+}
+
 // takeStock opens the rings there are, and counts what they hold. A holder that
 // was killed as it said goodbye had ended them; one whose marks are lost has
 // senders who mark something else, and they look here when their rings are over.
@@ -101,11 +119,7 @@ func (m *mailbox) takeStock(stood, crashed bool) error {
 		if !stood {
 			i.tail.Or(over)
 		}
-		n, size, err := i.count()
-		if err != nil {
-			m.setAside(i, err)
-			continue
-		}
+		n, size := i.count()
 		msgs, bytes = msgs+n, bytes+size
 	}
 	m.keeper.RecountSince(tally, msgs, bytes)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ipcmgr/ipcmgr/internal/step"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -87,10 +88,10 @@ func (m *mailbox) send(p *peer, frames []protocol.Frame) (done int, err error) {
 	for done < len(frames) {
 		if p.out != nil {
 			n, bytes, tail := p.out.put(frames[done:])
-			m.step("written")
+			step.Here("written")
 			if n > 0 && p.out.publish(tail) {
-				m.step("published")
-				p.tell(m, n, bytes)
+				step.Here("published")
+				p.tell(n, bytes)
 				done += n
 				continue
 			}
@@ -107,11 +108,11 @@ func (m *mailbox) send(p *peer, frames []protocol.Frame) (done int, err error) {
 }
 
 // tell has the reader look at the ring.
-func (p *peer) tell(m *mailbox, msgs, bytes int) {
+func (p *peer) tell(msgs, bytes int) {
 	p.out.marks.set(p.slot)
-	m.step("marked")
+	step.Here("marked")
 	p.visitor.Accepted(msgs, bytes)
-	m.step("counted")
+	step.Here("told")
 }
 
 // worn says that another ring would be better: this one is too large for what is

@@ -4,7 +4,9 @@ package shm
 
 import (
 	"context"
+	"errors"
 	"io"
+	"time"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
@@ -27,11 +29,33 @@ func (m *mailbox) Fetch(ctx context.Context, ds []protocol.Delivery, wait bool) 
 		if m.spin.heard(ctx, m.keeper) {
 			continue
 		}
-		if err := m.keeper.Wait(ctx); err != nil {
+		if err := m.sleep(ctx); err != nil {
 			return 0, err
 		}
 	}
 }
+
+// patience is how long a reader sleeps while there is a ring that it could not
+// open.
+const patience = time.Second
+
+// sleep waits for the bell.
+func (m *mailbox) sleep(ctx context.Context) error {
+	m.mu.Lock()
+	shut := m.inbox.shut != ""
+	m.mu.Unlock()
+	if !shut {
+		return m.keeper.Wait(ctx)
+	}
+	short, cancel := context.WithTimeoutCause(ctx, patience, errShut)
+	defer cancel()
+	if err := m.keeper.Wait(short); err != errShut {
+		return err
+	}
+	return nil
+}
+
+var errShut = errors.New("a ring could not be opened")
 
 // others is how many times the sender that gave something last is asked first,
 // until the others are.
@@ -56,9 +80,7 @@ func (m *mailbox) fetch(ds []protocol.Delivery) (int, error) {
 		return b.n, nil
 	}
 	tally := m.keeper.Tally()
-	if err := m.look(); err != nil {
-		return 0, err
-	}
+	m.look()
 	in.rotate()
 	for len(in.queue) > 0 && b.n == 0 {
 		c := in.queue[0]
@@ -66,6 +88,11 @@ func (m *mailbox) fetch(ds []protocol.Delivery) (int, error) {
 		if b.n == 0 {
 			m.retire(in.dequeue())
 		}
+	}
+	for b.n < len(ds) && len(in.strange) > 0 {
+		ds[b.n] = protocol.Delivery{Data: in.strange[0]}
+		in.strange = in.strange[1:]
+		b.n++
 	}
 	switch {
 	case b.n > 0 || len(ds) == 0:
@@ -79,7 +106,7 @@ func (m *mailbox) fetch(ds []protocol.Delivery) (int, error) {
 	return 0, nil
 }
 
-// read fetches from one sender. A ring that is damaged is taken out of the way.
+// read fetches from one sender. A ring that is broken is taken out of the way.
 func (m *mailbox) read(b *batch, c *chain) {
 	msgs, bytes := b.n, b.bytes
 	for {
@@ -89,22 +116,30 @@ func (m *mailbox) read(b *batch, c *chain) {
 		}
 		m.setAside(broken, err)
 	}
+	for _, err := range b.bad {
+		m.notice(err)
+	}
+	b.bad = nil
 	m.inbox.msgs += b.n - msgs
 	m.inbox.bytes += b.bytes - bytes
 }
 
-// look queues the senders that have something new.
-func (m *mailbox) look() error {
-	if made := m.marks.Load(wordMade); made != m.inbox.made {
+// look queues the senders that have something new. A ring that cannot be opened
+// is tried again at each look.
+func (m *mailbox) look() {
+	if made := m.marks.Load(wordMade); made != m.inbox.made || m.inbox.shut != "" {
+		shut := ""
 		if err := m.list(false); err != nil {
-			return err
+			shut = err.Error()
+			if shut != m.inbox.shut { // or it was told
+				m.notice(err)
+			}
 		}
-		m.inbox.made = made
+		m.inbox.made, m.inbox.shut = made, shut
 	}
 	m.marks.take(func(s slot) {
 		for _, c := range m.inbox.slots[s] {
 			m.inbox.enqueue(c)
 		}
 	})
-	return nil
 }

@@ -4,7 +4,6 @@ package shm
 
 import (
 	"context"
-	"errors"
 
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
@@ -47,35 +46,41 @@ func (m *mailbox) seal() error {
 
 // Leave ends the connection.
 func (m *mailbox) Leave(ctx context.Context, d protocol.Departure) error {
+	if ctx.Err() != nil {
+		return failed("leave", "", context.Cause(ctx))
+	}
+	if !m.stop() {
+		return failed("leave", "", protocol.ErrClosed)
+	}
 	err := m.entry.Leave(ctx, d, func() error {
-		m.stop()
 		if d.Suspend {
 			return m.suspend(d)
 		}
 		m.keeper.Seal()
-		return m.store.removeBox(ctx, m.entry.Key)
+		if err := m.store.removeBox(ctx, m.entry.Key); err != nil {
+			return err
+		}
+		m.free(func(i *inlet) { i.drop() }) // what follows may need the memory
+		return nil
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		// Nothing that was handed out is valid any more.
 		m.free(func(i *inlet) { i.drop() })
-	case m.left.Load() && errors.Is(err, protocol.ErrClosed):
-		// Another Leave was faster.
-	case m.left.Load() || errors.Is(err, protocol.ErrNoStore):
-		m.abandon()
+	} else {
+		m.free(func(i *inlet) { i.abandon() })
 	}
 	return err
 }
 
 // stop ends all calls under way, and returns when they have ended. No other
-// begins.
-func (m *mailbox) stop() {
+// begins. It returns false the second time.
+func (m *mailbox) stop() (first bool) {
 	m.life.Lock()
 	if m.freed {
 		m.life.Unlock()
-		return
+		return false
 	}
-	m.left.Store(true)
+	first = m.left.CompareAndSwap(false, true)
 	m.keeper.Ring()
 	m.lobby.Close()
 	m.life.Unlock()
@@ -86,6 +91,7 @@ func (m *mailbox) stop() {
 	m.waiting.Unlock() //nolint:staticcheck // likewise
 	m.mu.Lock()
 	m.mu.Unlock() //nolint:staticcheck // likewise
+	return first
 }
 
 // suspend leaves the mailbox to a later holder.
@@ -101,10 +107,8 @@ func (m *mailbox) suspend(d protocol.Departure) error {
 		i.handed.Store(0)
 		i.tail.And(^sealed)
 	}
-	if m.sealed {
-		if err := openRings(m.box); err != nil {
-			return err
-		}
+	if err := openRings(m.box); err != nil { // a Seal may have come half-way
+		return err
 	}
 	m.keeper.Suspend(d.Until)
 	return nil

@@ -5,11 +5,14 @@ package shm
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ipcmgr/ipcmgr/internal/process"
 )
@@ -23,6 +26,8 @@ type inbox struct {
 	queue   []*chain // those that may have something, in turn
 	asked   uint     // how often the first of them was
 	made    uint64   // wordMade as the rings were last listed
+	shut    string   // why not all of them could be opened then, or ""
+	strange [][]byte // beginnings of what was set aside, to be handed out
 
 	msgs, bytes int // handed out and not acknowledged
 }
@@ -57,7 +62,7 @@ func (in *inbox) add(i *inlet) {
 		in.chains[i.name.key] = c
 		in.slots[c.slot] = append(in.slots[c.slot], c)
 	}
-	for taken := true; taken; _, taken = in.byIndex[in.last] {
+	for taken := true; taken || in.last == 0; _, taken = in.byIndex[in.last] {
 		in.last = (in.last + 1) % (1 << (64 - tagBits))
 	}
 	i.index = in.last
@@ -94,12 +99,11 @@ func (in *inbox) knows(n ringName) bool {
 	return c != nil && slices.ContainsFunc(c.inlets, func(i *inlet) bool { return i.name == n })
 }
 
-// list takes in the rings that are not known yet. What is no ring is set aside.
+// list takes in the rings that are not known yet. What is no ring is set aside;
+// what cannot be opened now, for want of descriptors say, is told after the rest
+// was taken in.
 func (m *mailbox) list(crashed bool) error {
-	paths, err := listRings(m.box)
-	if err != nil {
-		return err
-	}
+	paths, failed := listRings(m.box)
 	for _, path := range paths {
 		name, err := parseRingName(filepath.Base(path))
 		if err == nil && m.inbox.knows(name) {
@@ -112,10 +116,10 @@ func (m *mailbox) list(crashed bool) error {
 		case errors.Is(err, errBroken):
 			m.takeAside(path, err)
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			return err
+			failed = errors.Join(failed, err)
 		}
 	}
-	return nil
+	return failed
 }
 
 func (m *mailbox) admit(path string, name ringName, crashed bool) error {
@@ -171,15 +175,18 @@ func (m *mailbox) retire(c *chain) {
 }
 
 func (m *mailbox) removeRing(i *inlet) {
-	for _, dir := range []string{ringsDir, outDir} {
-		err := os.Remove(filepath.Join(m.box, dir, i.name.String()))
-		if err == nil {
-			return
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			m.notice(err)
-		}
+	if err := os.Remove(m.pathOf(i)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		m.notice(err)
 	}
+}
+
+// pathOf is where a ring is: a goodbye moves them.
+func (m *mailbox) pathOf(i *inlet) string {
+	path := filepath.Join(m.box, ringsDir, i.name.String())
+	if _, err := os.Lstat(path); err != nil {
+		return filepath.Join(m.box, outDir, i.name.String())
+	}
+	return path
 }
 
 func (m *mailbox) forget(i *inlet) {
@@ -193,12 +200,7 @@ func (m *mailbox) forget(i *inlet) {
 // over, and makes another one.
 func (m *mailbox) setAside(i *inlet, why error) {
 	i.finish()
-	for _, dir := range []string{ringsDir, outDir} {
-		path := filepath.Join(m.box, dir, i.name.String())
-		if _, err := os.Lstat(path); err == nil {
-			m.takeAside(path, why)
-		}
-	}
+	m.takeAside(m.pathOf(i), why)
 	m.forget(i)
 	m.inbox.msgs -= i.out
 	m.inbox.bytes -= i.outBytes
@@ -207,9 +209,10 @@ func (m *mailbox) setAside(i *inlet, why error) {
 }
 
 // takeAside puts what a person should see into the store's directory of corrupt
-// things.
+// things. Its beginning is handed out like a message, so that it is counted.
 func (m *mailbox) takeAside(path string, why error) {
 	m.notice(fmt.Errorf("%s is set aside: %w", path, why))
+	m.inbox.strange = append(m.inbox.strange, beginning(path))
 	dir, err := m.store.FS().OpenDir(filepath.Dir(path))
 	if err == nil {
 		err = m.aside.Take(dir, filepath.Base(path), why)
@@ -218,4 +221,19 @@ func (m *mailbox) takeAside(path string, why error) {
 	if err != nil {
 		m.notice(err)
 	}
+}
+
+// beginning reads from a file as much as the words of a ring are, if it is one.
+func beginning(path string) []byte {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	words := make([]byte, 8*ringWords)
+	n, _ := io.ReadFull(f, words)
+	return words[:n]
 }

@@ -70,22 +70,20 @@ func (i *inlet) finish() {
 }
 
 // count walks over what is not acknowledged.
-func (i *inlet) count() (msgs, bytes int, err error) {
+func (i *inlet) count() (msgs, bytes int) {
 	for pos := i.gone; pos < i.end; {
-		w, frame, next, err := i.record(pos, i.end)
-		if err != nil {
-			return 0, 0, err
-		}
+		w, frame, next := i.record(pos, i.end)
 		if w&(flagDone|flagPad) == 0 {
 			msgs++
 			bytes += len(frame)
 		}
 		pos = next
 	}
-	return msgs, bytes, nil
+	return msgs, bytes
 }
 
-// next gives the next message, if there is one.
+// next gives the next message, if there is one. What is none is given like one:
+// it is made a record, so that it can be acknowledged.
 func (i *inlet) next() (m message, ok bool, err error) {
 	for {
 		if i.pos == i.end {
@@ -93,11 +91,11 @@ func (i *inlet) next() (m message, ok bool, err error) {
 				return m, false, err
 			}
 		}
-		w, frame, next, err := i.record(i.pos, i.end)
-		if err != nil {
-			return m, false, err
+		w, frame, next := i.record(i.pos, i.end)
+		m = message{pos: i.pos, frame: frame, again: i.pos < i.doubt || w&flagBack != 0, bad: w&flagBad != 0}
+		if m.bad {
+			i.at(i.pos).Store(w)
 		}
-		m = message{pos: i.pos, frame: frame, again: i.pos < i.doubt || w&flagBack != 0}
 		i.pos = next
 		if w&(flagDone|flagPad) == 0 {
 			return m, true, nil
@@ -109,6 +107,7 @@ type message struct {
 	pos   uint64
 	frame []byte
 	again bool
+	bad   bool // none
 }
 
 // settle marks the message at pos as acknowledged, and says how long it was. It
@@ -117,8 +116,8 @@ func (i *inlet) settle(pos uint64) (bytes int, ok bool) {
 	if pos < i.gone || pos >= i.pos {
 		return 0, false
 	}
-	w, frame, next, err := i.record(pos, i.pos)
-	if err != nil || w&(flagDone|flagPad) != 0 {
+	w, frame, next := i.record(pos, i.pos)
+	if w&(flagDone|flagPad) != 0 {
 		return 0, false
 	}
 	if pos == i.gone {
@@ -133,9 +132,12 @@ func (i *inlet) settle(pos uint64) (bytes int, ok bool) {
 
 // free gives the room of what is acknowledged back to the sender.
 func (i *inlet) free() {
+	if i.out == 0 {
+		i.gone = i.pos // whatever stands there by now
+	}
 	for i.gone < i.pos {
-		w, _, next, err := i.record(i.gone, i.pos)
-		if err != nil || w&(flagDone|flagPad) == 0 {
+		w, _, next := i.record(i.gone, i.pos)
+		if w&(flagDone|flagPad) == 0 {
 			break
 		}
 		i.gone = next
@@ -157,21 +159,23 @@ func (i *inlet) putBack(pos uint64) {
 	if pos < i.gone || pos >= i.pos {
 		return
 	}
-	if w, _, _, err := i.record(pos, i.pos); err == nil {
-		i.at(pos).Store(w | flagBack)
-	}
+	w, _, _ := i.record(pos, i.pos)
+	i.at(pos).Store(w | flagBack)
 }
 
-// grace is how long a ring stays mapped that is not needed any more: a message
-// of it may just be being decoded, by who does not know that another has
-// acknowledged it. It is spent in parts, of which a process that is stopped
-// amid that loses one.
+// grace is how long the place of a ring stays mapped that is not needed any more:
+// the content of a message may just be being read, by who does not know that
+// another has acknowledged it. It is spent in parts, of which a process that is
+// stopped amid that loses one.
 const (
 	grace      = time.Second
 	graceParts = 4
 )
 
-func (i *inlet) drop() { i.unmapIn(graceParts) }
+func (i *inlet) drop() {
+	i.vacate()
+	i.unmapIn(graceParts)
+}
 
 func (i *inlet) unmapIn(parts int) {
 	if parts == 0 {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/ipcmgr/ipcmgr/internal/step"
 	"github.com/ipcmgr/ipcmgr/internal/words"
 )
 
@@ -74,6 +75,7 @@ func (m marks) set(s slot) {
 	word, bit := int(s/64), uint64(1)<<(s%64)
 	if m.Load(wordSlots+word)&bit == 0 {
 		m.Or(wordSlots+word, bit)
+		step.Here("slot marked")
 	}
 	if sum := uint64(1) << word; m.Load(wordSummary)&sum == 0 {
 		m.Or(wordSummary, sum)

@@ -12,8 +12,8 @@ import (
 )
 
 func viable() error {
-	return fmt.Errorf("%s: a file system in memory whose space can be reserved is not to be had on %s; use the protocol unixsocket or fsqueue: %w",
-		Name, runtime.GOOS, errors.ErrUnsupported)
+	return fmt.Errorf("a file system in memory whose space can be reserved is not to be had on %s; use the protocol unixsocket or fsqueue: %w",
+		runtime.GOOS, errors.ErrUnsupported)
 }
 
 func spawn(context.Context, string, protocol.Settings) (protocol.Store, error) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ipcmgr/ipcmgr/internal/gate"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
+	"github.com/ipcmgr/ipcmgr/internal/step"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -151,6 +152,7 @@ func (p *peer) finish() {
 		return
 	}
 	p.out.tail.Or(over)
+	step.Here("ended")
 	p.out.marks.set(p.slot)
 	p.out.marks.Close()
 	p.out.unmap()
@@ -187,21 +189,21 @@ func (m *mailbox) begin(p *peer, need uint64) error {
 	}
 	r, err := makeLargest(draft, roomFor(size, need, pending), need)
 	if err != nil {
-		return fmt.Errorf("make a ring: %w", orUnspawned(err))
+		return m.store.orFull(fmt.Errorf("make a ring: %w", orUnspawned(err)))
 	}
-	m.step("drafted")
+	step.Here("drafted")
 	// Those of before may be lost, and others in their place.
 	marks, err := openMarks(p.box)
 	if err != nil {
 		return p.discard(r, draft, err)
 	}
 	p.finish()
-	m.step("finished")
+	step.Here("finished")
 	if err := os.Rename(draft, filepath.Join(p.box, ringsDir, name.String())); err != nil {
 		marks.Close()
 		return p.discard(r, draft, err)
 	}
-	m.step("placed")
+	step.Here("placed")
 	if p.visitor.Sealed() {
 		// Its place may be in the peer's next life, of which the gate that is
 		// rung here knows nothing.
@@ -215,9 +217,9 @@ func (m *mailbox) begin(p *peer, need uint64) error {
 	// The reader takes the ring in, and begins to watch this process, before or
 	// after the first message; in either case it looks for that afterwards.
 	marks.Add(wordMade, 1)
-	m.step("announced")
+	step.Here("announced")
 	p.visitor.Ring()
-	m.step("rung")
+	step.Here("rung")
 	return nil
 }
 

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -19,27 +19,24 @@ const memory = "/dev/shm"
 
 var kind = &roster.Kind{Protocol: Name, Check: checkRoute, Memory: memory}
 
-// viable says what is missing here: a store needs one place in memory at least.
+// viable says what is missing here: a store without a route needs a place.
 func viable() error {
-	err := inMemory(memory)
-	if err == nil {
+	if kind.Place() == nil {
 		return nil
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && inMemory(dir) == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: no file system in memory was found, mount tmpfs at %s: %w", Name, memory, err)
+	return fmt.Errorf("no file system in memory was found: mount tmpfs at %s, or set XDG_RUNTIME_DIR or TMPDIR to a directory on one: %w",
+		memory, errors.ErrUnsupported)
 }
 
 // checkRoute refuses a route on a disk: what is mapped from there is written to
-// it again and again, and a write that fails ends the process.
+// it again and again, and a write that fails ends the process. What is yet to be
+// made will be where the directory is that it is made in.
 func checkRoute(route string) error {
-	err := inMemory(route)
-	if errors.Is(err, fs.ErrNotExist) { // to be made, then
-		err = inMemory(filepath.Dir(filepath.Clean(route)))
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // which the roster says better
+	dir := filepath.Clean(route)
+	err := inMemory(dir)
+	for errors.Is(err, fs.ErrNotExist) {
+		dir = filepath.Dir(dir)
+		err = inMemory(dir)
 	}
 	return err
 }
@@ -49,8 +46,12 @@ func inMemory(dir string) error {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return &fs.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	if uint32(st.Type) != unix.TMPFS_MAGIC {
-		return fmt.Errorf("%s is not on tmpfs: choose a route below %s: %w", dir, memory, errors.ErrUnsupported)
+	if uint32(st.Type) == unix.TMPFS_MAGIC {
+		return nil
 	}
-	return nil
+	hint := ", as " + memory + " mostly is"
+	if strings.HasPrefix(dir, memory) {
+		hint = ""
+	}
+	return fmt.Errorf("%s is not on tmpfs: choose a route that is%s: %w", dir, hint, errors.ErrUnsupported)
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,8 @@ const (
 	wordHead    = 16 // up to here all records are acknowledged
 	wordHanded  = 24 // up to here the present holder may have handed out
 	wordDoubted = 25 // up to here one that crashed may have
+
+	ringWords = 26
 )
 
 // The low bits of a tail. Positions are multiples of 8.
@@ -55,7 +58,8 @@ const (
 	flagDone   = 1 << 32 // acknowledged
 	flagBack   = 1 << 33 // was put back by a holder that suspended
 	flagPad    = 1 << 34 // no frame
-	flags      = flagDone | flagBack | flagPad
+	flagBad    = 1 << 35 // no message: what a reader found where a record should be
+	flags      = flagDone | flagBack | flagPad | flagBad
 	recordMark = 0x5ec0 << 48
 )
 
@@ -110,7 +114,8 @@ var errBroken = errors.New("the ring is damaged")
 func openRing(path string) (*ring, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		if info, statErr := os.Lstat(path); statErr == nil && !info.Mode().IsRegular() {
+		info, statErr := os.Lstat(path)
+		if statErr == nil && (!info.Mode().IsRegular() || errors.Is(err, fs.ErrPermission)) {
 			err = fmt.Errorf("%w: it is %v", errBroken, info.Mode())
 		}
 		return nil, err
@@ -124,9 +129,9 @@ func openRing(path string) (*ring, error) {
 	if !info.Mode().IsRegular() || size < minRoom || size > maxRoom || size&(size-1) != 0 {
 		return nil, fmt.Errorf("%w: %v of %d bytes", errBroken, info.Mode(), info.Size())
 	}
-	// What has holes could not be read when there is no memory left.
-	if err := reserve(f, int(info.Size())); err != nil {
-		return nil, err
+	// A hole is filled when it is read, which is a fault when no memory is left.
+	if space := info.Sys().(*syscall.Stat_t).Blocks * 512; space < info.Size() {
+		return nil, fmt.Errorf("%w: it has %d bytes, and memory for %d", errBroken, info.Size(), space)
 	}
 	mapped, err := mapFile(f, int(info.Size()))
 	if err != nil {
@@ -184,16 +189,40 @@ func (r *ring) size() uint64 { return r.mask + 1 }
 
 // record reads the record at pos, of which end says how far it can reach: its
 // word, its frame and the position after it. What it returns was checked, and is
-// within the room whatever others write meanwhile.
-func (r *ring) record(pos, end uint64) (w uint64, frame []byte, next uint64, err error) {
+// within the room whatever others write meanwhile. Where there is none, all up to
+// the next one is a bad one.
+func (r *ring) record(pos, end uint64) (w uint64, frame []byte, next uint64) {
+	w, next, ok := r.begins(pos, end)
+	if !ok {
+		next = r.resume(pos, end)
+		w = recordMark | flagBad | (next - pos - 8)
+	}
+	from, to := pos&r.mask+8, pos&r.mask+8+uint64(uint32(w))
+	if w&flagBad != 0 {
+		from -= 8 // so that nobody can take it for a message
+	}
+	return w, r.room[from:to:to], next
+}
+
+// begins says whether a record begins at pos.
+func (r *ring) begins(pos, end uint64) (w, next uint64, ok bool) {
 	w = r.at(pos).Load()
 	n := uint64(uint32(w))
-	off := pos & r.mask
 	next = pos + 8 + (n+7)&^7
-	if w&^(flags|math.MaxUint32) != recordMark || next > end || off+8+n > r.size() {
-		return 0, nil, 0, fmt.Errorf("%w: no record at %d", errBroken, pos)
+	ok = w&^(flags|math.MaxUint32) == recordMark && next <= end && pos&r.mask+8+n <= r.size()
+	return w, next, ok
+}
+
+// resume is where the next record begins after pos, at which there is none. One
+// always begins at the end of the room.
+func (r *ring) resume(pos, end uint64) uint64 {
+	limit := min(end, (pos|r.mask)+1)
+	for pos += 8; pos < limit; pos += 8 {
+		if _, _, ok := r.begins(pos, end); ok {
+			break
+		}
 	}
-	return w, r.room[off+8 : off+8+n : off+8+n], next, nil
+	return pos
 }
 
 // reach is the position up to which there are records, checked against a
@@ -205,6 +234,14 @@ func (r *ring) reach(pos, head uint64) (end, flags uint64, err error) {
 		return 0, 0, fmt.Errorf("%w: its tail is %d, at %d", errBroken, end, pos)
 	}
 	return end, tail & tailBits, nil
+}
+
+// vacate gives the memory back and keeps the place: who still reads there finds
+// zeros, and no fault.
+func (r *ring) vacate() {
+	// Where it fails, the memory is given back with the place.
+	_, _ = unix.MmapPtr(-1, 0, unsafe.Pointer(unsafe.SliceData(r.mapped)), uintptr(len(r.mapped)),
+		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE|unix.MAP_FIXED)
 }
 
 // unmap ends the use of the ring. Nothing that was read from it may be used.

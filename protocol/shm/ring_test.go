@@ -96,8 +96,7 @@ func FuzzRing(f *testing.F) {
 			return
 		}
 		defer in.unmap()
-		_, _, err = in.count()
-		require.True(t, err == nil || errors.Is(err, errBroken), err)
+		in.count()
 		for range minRoom / 8 {
 			m, ok, err := in.next()
 			if !ok {
@@ -129,6 +128,7 @@ func TestOpenWhatIsNoRing(t *testing.T) {
 		"short":     func() error { return os.WriteFile(path, []byte("short"), 0o600) },
 		"odd":       func() error { return os.WriteFile(path, bytes.Repeat([]byte{1}, pageSize+minRoom+1), 0o600) },
 		"zeros":     func() error { return os.WriteFile(path, bytes.Repeat([]byte{0}, pageSize+minRoom), 0o600) },
+		"hole":      func() error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, pageSize+maxRoom)) },
 	} {
 		require.NoError(t, make(), name)
 		_, err := openRing(path)

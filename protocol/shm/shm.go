@@ -5,7 +5,8 @@
 // # Route
 //
 // A directory on tmpfs, used verbatim; without one, a directory of its own in
-// the user's runtime directory or below /dev/shm. A client's mailbox is the
+// the first that is on tmpfs of the user's runtime directory, the system's
+// temporary one and /dev/shm. A client's mailbox is the
 // directory .ipcmgr/box/KEY:
 //
 //	rings/   one ring for each connection of a sender, see ring.go
@@ -39,23 +40,28 @@
 // A mailbox that has reached MaxPending or MaxBytes holds its senders up. A
 // message that stays unacknowledged keeps its ring from being used again; its
 // sender goes on in another one meanwhile. Space is reserved when a ring is made,
-// so that a full file system is an error of Deliver. A process needs a mapping
-// for each ring, and a descriptor for each other process that sends to it.
+// so that a full file system is an error of Deliver, and given back when all in
+// the ring is acknowledged; to leave for good takes none. A process needs a
+// mapping for each ring, and a descriptor for each other process that sends to
+// it. While there is no descriptor to open a ring with, the other rings are read,
+// a Notice tells, and it is tried again each second.
 //
 // # Crash
 //
 // Whatever process is killed, nothing that was accepted is lost and nothing that
-// was acknowledged comes again; a restart of the machine ends all. A ring that
-// holds what no sender writes is set aside in .ipcmgr/corrupt, and its sender
-// makes another one. The file of a ring that somebody makes shorter ends the
-// processes that have it mapped: it is never done here, and only the same user
-// could.
+// was acknowledged comes again; a restart of the machine ends all. What is no
+// message in a ring is fetched like one, and those around it arrive. A ring of
+// which the beginning is damaged is set aside in .ipcmgr/corrupt, its beginning is
+// fetched like a message, and its sender makes another one. The file of a ring,
+// of the marks or of the gate that somebody makes shorter ends the processes that
+// have it mapped: it is never done here, and only the same user could.
 package shm
 
 import (
 	"context"
 	"errors"
 
+	"github.com/ipcmgr/ipcmgr/internal/roster"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -91,6 +97,9 @@ func (Protocol) Spawn(ctx context.Context, route string, s protocol.Settings) (p
 func (Protocol) Open(ctx context.Context, route string) (protocol.Store, error) {
 	return open(ctx, route)
 }
+
+// CheckRoute says why a route cannot be a directory's, or nil.
+func (Protocol) CheckRoute(route string) error { return roster.CheckRoute(route) }
 
 // Collect removes the temporary stores whose owner and clients are all dead.
 func (Protocol) Collect(ctx context.Context) ([]string, error) { return collect(ctx) }

@@ -10,11 +10,13 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/ipcmgr/ipcmgr/internal/step"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -27,12 +29,11 @@ const last = 1_000_000
 // same ring, and what needs larger ones.
 var walkBatches = []struct{ n, size int }{{1, 10}, {1, 10}, {3, 100}, {7, 1000}, {1, 40_000}, {2, 10}}
 
-// walk sends until the step with the given number, at which it kills itself:
-// ROUTE STEP. It says what it is about to send, what was accepted, and at which
-// step it is going to die.
+// walk sends until it comes to a step for the given time, at which it kills
+// itself: ROUTE STEP TIME. It says what it is about to send and what was accepted.
 func walk(args []string) error {
 	ctx := context.Background()
-	end, err := strconv.Atoi(args[1])
+	times, err := strconv.Atoi(args[2])
 	if err != nil {
 		return err
 	}
@@ -44,13 +45,15 @@ func walk(args []string) error {
 	if err != nil {
 		return err
 	}
-	steps, sent := 0, 0
-	onStep = func(name string) {
+	sent := 0
+	step.On = func(name string) {
 		if name == "published" {
 			fmt.Println("part", sent) // of a batch, or all of it
 		}
-		if steps++; steps == end {
-			fmt.Println("step", name)
+		if name != args[1] {
+			return
+		}
+		if times--; times == 0 {
 			unix.Kill(unix.Getpid(), unix.SIGKILL)
 		}
 	}
@@ -68,76 +71,85 @@ func walk(args []string) error {
 	return nil
 }
 
+// steps are all that a sender goes through.
+var steps = []string{
+	"drafted", "ended", "finished", "placed", "announced", "called", "rung",
+	"written", "published", "slot marked", "marked", "bytes counted", "counted", "told",
+}
+
 // A sender is killed between any two of its steps, while its receiver sleeps.
-// What was accepted arrives without anybody's help; what was published and not
-// yet accepted does, too; nothing else does, and the next sender goes on.
 func TestKilledAtAnyStep(t *testing.T) {
-	names := map[string]bool{}
-	for step := 1; ; step++ {
-		st := spawnStore(t, settings)
-		b := connect(t, st, "b", protocol.New)
-		got := make(chan int, 1000)
-		ctx, cancel := context.WithCancel(within(t))
-		ended := make(chan error, 1)
-		go func() { ended <- receiveAll(ctx, b, got) }()
+	for _, name := range steps {
+		times := 1
+		for killedAt(t, name, times) {
+			times++
+		}
+		require.Greater(t, times, 1, "nobody was killed at %s", name)
+	}
+}
 
-		cmd := exec.Command(os.Args[0], st.Route(), strconv.Itoa(step))
-		cmd.Env = append(os.Environ(), roleVar+"=walker")
-		cmd.Stderr = os.Stderr
-		out, err := cmd.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		accepted, published, name := 0, false, ""
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			what, value, _ := strings.Cut(lines.Text(), " ")
-			switch what {
-			case "step":
-				name = value
-			case "part":
-				published = true
-			case "sent":
-				accepted, err = strconv.Atoi(value)
-				require.NoError(t, err)
-				published = false
-			}
-		}
-		if err := cmd.Wait(); err == nil {
-			cancel()
-			<-ended
-			require.NoError(t, b.Leave(within(t), protocol.Departure{}))
-			break
-		}
-		require.NotEmpty(t, name, "step %d", step)
-		names[name] = true
-
-		count := 0
-		take := func() bool {
-			n, ok := <-got
-			require.True(t, ok, "killed at %s, step %d: what came after message %d did not wake the receiver", name, step, count-1)
-			if n == last {
-				return false
-			}
-			require.Equal(t, count, n, "killed at %s, step %d", name, step)
-			count++
-			return true
-		}
-		// Nobody else sends, so nobody else wakes the receiver.
-		for count < accepted || published && count == accepted {
-			require.True(t, take())
-		}
-		a := connect(t, st, "a", protocol.Reconnect)
-		deliver(t, a, "b", letters(last, 1, 0))
-		for take() {
-			require.True(t, published, "killed at %s, step %d: message %d was not published", name, step, count-1)
-		}
+// killedAt has a sender killed when it comes to a step for the given time, and
+// says whether it came to that. What was accepted arrives without anybody's help;
+// what was published and not yet accepted does, too; nothing else does, and the
+// next sender goes on.
+func killedAt(t *testing.T, name string, times int) bool {
+	st := spawnStore(t, settings)
+	b := connect(t, st, "b", protocol.New)
+	got := make(chan int, 1000)
+	ctx, cancel := context.WithCancel(within(t))
+	ended := make(chan error, 1)
+	go func() { ended <- receiveAll(ctx, b, got) }()
+	defer func() {
 		cancel()
 		<-ended
-		require.NoError(t, a.Leave(within(t), protocol.Departure{}))
 		require.NoError(t, b.Leave(within(t), protocol.Departure{}))
+	}()
+
+	cmd := exec.Command(os.Args[0], st.Route(), name, strconv.Itoa(times))
+	cmd.Env = append(os.Environ(), roleVar+"=walker")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	accepted, published := 0, false
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		what, value, _ := strings.Cut(lines.Text(), " ")
+		switch what {
+		case "part":
+			published = true
+		case "sent":
+			accepted, err = strconv.Atoi(value)
+			require.NoError(t, err)
+			published = false
+		}
 	}
-	for _, name := range []string{"drafted", "finished", "placed", "announced", "rung", "written", "published", "marked", "counted"} {
-		require.True(t, names[name], "nobody was killed at %s", name)
+	if cmd.Wait() == nil {
+		return false
 	}
+	require.Equal(t, syscall.SIGKILL, cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())
+
+	count := 0
+	take := func() bool {
+		n, ok := <-got
+		require.True(t, ok, "killed at %s, time %d: what came after message %d did not wake the receiver", name, times, count-1)
+		if n == last {
+			return false
+		}
+		require.Equal(t, count, n, "killed at %s, time %d", name, times)
+		count++
+		return true
+	}
+	// Nobody else sends, so nobody else wakes the receiver.
+	for count < accepted || published && count == accepted {
+		require.True(t, take())
+	}
+	a := connect(t, st, "a", protocol.Reconnect)
+	deliver(t, a, "b", letters(last, 1, 0))
+	for take() {
+		require.True(t, published, "killed at %s, time %d: message %d was not published", name, times, count-1)
+	}
+	require.NoError(t, a.Leave(within(t), protocol.Departure{}))
+	return true
 }
 
 // receiveAll says the numbers of all that arrives, until ctx ends.

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
 	"github.com/ipcmgr/ipcmgr/protocol"
@@ -85,13 +87,21 @@ func unreadOf(path string) (n int, err error) {
 		i := &inlet{ring: r, gone: r.head.Load()}
 		i.pos = i.gone
 		if err = i.look(); err == nil {
-			n, _, err = i.count()
+			n, _ = i.count()
 		}
 		if r.head.Load() == i.gone {
 			break
 		}
 	}
 	return n, err
+}
+
+// orFull says what it means that there is no memory left, and what can be done.
+func (s *store) orFull(err error) error {
+	if errors.Is(err, unix.ENOSPC) {
+		return fmt.Errorf("the file system of %s is full: receive what waits there, or mount it with a larger size: %w", s.Route(), unix.ENOSPC)
+	}
+	return err
 }
 
 // removeBox removes a mailbox's directory, in which senders may be making rings.
@@ -116,7 +126,11 @@ func (s *store) removeBox(ctx context.Context, key string) error {
 func mkdir(path string) error {
 	err := os.Mkdir(path, 0o700)
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		info, err := os.Lstat(path)
+		if err == nil && !info.IsDir() {
+			err = fmt.Errorf("%s is in the way and not a directory (%v): remove it", path, info.Mode())
+		}
+		return err
 	}
 	if err != nil {
 		return err

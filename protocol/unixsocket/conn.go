@@ -36,6 +36,10 @@ type conn struct {
 	spent   bool // read to the end, and kept for writing
 	pid     int  // from the credentials, as soon as there are any
 
+	// Why it could not be found out yet whose hello is there. Meanwhile nothing
+	// is read.
+	unmet error
+
 	in stream
 }
 

@@ -126,7 +126,8 @@ func (m *Mailbox) readLast() bool {
 func (m *Mailbox) readReady() (got bool) {
 	for _, fd := range m.poller.ready() {
 		if fd == m.listener.fd {
-			got = m.acceptAll() || got
+			accepted, _ := m.acceptAll()
+			got = accepted || got
 			continue
 		}
 		m.mu.Lock()

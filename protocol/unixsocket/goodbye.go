@@ -31,10 +31,10 @@ func (m *Mailbox) seal(ctx context.Context) error {
 		return err
 	}
 	defer m.release()
-	if !m.drained {
-		m.drain()
+	if m.drained {
+		return nil
 	}
-	return nil
+	return m.drain()
 }
 
 // refuse shuts the gate.
@@ -47,15 +47,17 @@ func (m *Mailbox) refuse() {
 }
 
 // drain takes in all that was accepted: what the kernel holds is not much. It
-// belongs to who has the turn.
-func (m *Mailbox) drain() {
+// belongs to who has the turn. The error says why not all could be, yet.
+func (m *Mailbox) drain() error {
 	m.listener.unlink()
 	unix.Shutdown(m.listener.fd, unix.SHUT_RDWR)
-	m.acceptAll()
-	m.poller.remove(m.listener.fd)
 	m.inbox.seal()
 	m.mu.Lock()
 	m.sealed = true
+	m.mu.Unlock()
+	_, err := m.acceptAll()
+	m.poller.remove(m.listener.fd)
+	m.mu.Lock()
 	conns := slices.Collect(maps.Values(m.conns))
 	for _, c := range conns {
 		c.shut(unix.SHUT_RD)
@@ -65,11 +67,21 @@ func (m *Mailbox) drain() {
 	slices.SortFunc(conns, func(a, b *conn) int { return a.serial - b.serial })
 	for _, c := range conns {
 		m.exhaust(c)
+		if err == nil {
+			err = c.unmet
+		}
 	}
-	m.drained = true
+	m.drained = err == nil
+	return err
 }
 
-// exhaust reads c to its end and keeps it for writing.
+func (m *Mailbox) isSealed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sealed
+}
+
+// exhaust reads c to its end, unless it is unmet, and keeps it for writing.
 func (m *Mailbox) exhaust(c *conn) {
 	if f := c.from; f != nil && f.current != nil && f.current != c {
 		m.exhaust(f.current)
@@ -78,6 +90,9 @@ func (m *Mailbox) exhaust(c *conn) {
 	for !c.spent {
 		switch err := m.read(c); err {
 		case nil:
+			if c.unmet != nil {
+				return
+			}
 		case unix.EAGAIN, errEnd:
 			c.spent = true
 			if f := c.from; f != nil {
@@ -98,20 +113,20 @@ func (m *Mailbox) Leave(ctx context.Context, d protocol.Departure) error {
 	if d.Suspend {
 		return failed("suspend", "", fmt.Errorf("a mailbox of sockets lives with its process: %w", errors.ErrUnsupported))
 	}
-	m.leaving.Store(true)
-	if err := m.seal(ctx); err != nil {
-		m.leaving.Store(false)
-		return failed("leave", "", err)
+	if ctx.Err() != nil {
+		return failed("leave", "", context.Cause(ctx))
 	}
-	err := m.entry.Leave(ctx, d, m.removeBox)
-	if err != nil && !errors.Is(err, protocol.ErrNoStore) {
-		m.leaving.Store(false)
-		return err
-	}
-	if !m.close() {
+	if m.closed.Load() || !m.leaving.CompareAndSwap(false, true) {
 		return failed("leave", "", protocol.ErrClosed)
 	}
-	return err
+	err := m.seal(ctx)
+	if err == nil {
+		err = m.entry.Leave(ctx, d, m.removeBox)
+	} else {
+		m.entry.Abandon()
+	}
+	m.close()
+	return failed("leave", "", err)
 }
 
 // removeBox removes what stands for the mailbox in the store. It is moved away
@@ -142,10 +157,10 @@ func (m *Mailbox) abandon() {
 	m.close()
 }
 
-// close ends every call under way and frees all; false if that was done before.
-func (m *Mailbox) close() bool {
+// close ends every call under way and frees all.
+func (m *Mailbox) close() {
 	if !m.closed.CompareAndSwap(false, true) {
-		return false
+		return
 	}
 	m.end(protocol.ErrClosed)
 	m.poller.wake()
@@ -154,7 +169,6 @@ func (m *Mailbox) close() bool {
 	m.tasks.Wait()
 	m.turn <- struct{}{} // for ever
 	m.free()
-	return true
 }
 
 // free closes whatever there is. Nobody reads or writes any more.

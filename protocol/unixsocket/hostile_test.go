@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -40,7 +41,7 @@ func TestForgedHelloOfAClientOfAnotherProcessIsRefused(t *testing.T) {
 func TestHelloOfNobodyIsRefused(t *testing.T) {
 	s := spawned(t)
 	_, told := joined(t, s, "b")
-	for _, first := range []string{string(hello("nobody")), string(hello("b")), "rubbish", `{"hello":".."}`, ""} {
+	for _, first := range []string{"rubbish", string(hello("nobody")), string(hello("b")), `{"hello":".."}`, ""} {
 		c := raw(t, s, "b")
 		_, err := c.Write(framed(first, "forged"))
 		require.NoError(t, err)
@@ -116,6 +117,7 @@ func TestSilentConnectionsAreLimited(t *testing.T) {
 	a, _ := joined(t, s, "a")
 	b, told := joined(t, s, "b")
 	var silent []*net.UnixConn
+	begun := time.Now()
 	for range maxStrangers + 50 {
 		silent = append(silent, raw(t, s, "b"))
 	}
@@ -129,6 +131,32 @@ func TestSilentConnectionsAreLimited(t *testing.T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	require.LessOrEqual(t, len(b.strangers), maxStrangers)
+	told.mu.Lock()
+	defer told.mu.Unlock()
+	require.LessOrEqual(t, len(told.all), 1+int(time.Since(begun)/seldom), "the log is not theirs to fill")
+}
+
+// One that has written since it was read last is heard before it would be closed
+// for having been silent.
+func TestStrangerIsHeardBeforeItIsClosed(t *testing.T) {
+	s := spawned(t)
+	b, _ := joined(t, s, "b")
+	marker(t, s, "perl")
+	require.NoError(t, b.take(within(t))) // nobody reads
+	accept := func() {
+		_, err := b.acceptAll()
+		require.NoError(t, err)
+	}
+	first := raw(t, s, "b")
+	accept()
+	_, err := first.Write(framed(string(hello("perl")), "one"))
+	require.NoError(t, err)
+	_, says, _ := started(t, "silent", s.Route())
+	line(t, says)
+	accept()
+	b.release()
+	_, texts := fetched(t, b, 1)
+	require.Equal(t, []string{"one"}, texts)
 }
 
 // One that says hello a thousand times does not use up the descriptors either,

@@ -17,7 +17,7 @@ import (
 const (
 	maxStrangers = 256                    // connections without a hello; of more, the oldest is closed
 	maxPerPeer   = 256                    // connections with one peer, read to the end or not; more are refused
-	acceptPause  = 100 * time.Millisecond // after running out of descriptors
+	shortPause   = 100 * time.Millisecond // after running out of descriptors
 	catchUpLimit = 4 << 20                // bytes; more than the kernel keeps for a connection
 	readsAtOnce  = catchUpLimit / leastRead
 
@@ -28,50 +28,84 @@ const (
 )
 
 // acceptAll accepts each connection that waits, and says whether there was one.
-func (m *Mailbox) acceptAll() (got bool) {
+// The error says why others wait still; they are looked at again after a pause.
+func (m *Mailbox) acceptAll() (got bool, err error) {
 	for {
 		fd, err := acceptSocket(m.listener.fd)
 		switch {
 		case err == nil:
 			got = true
-			if err := m.admitStranger(fd); err != nil {
-				unix.Close(fd)
-				m.notice(fmt.Errorf("a connection is refused: %w", err))
-			}
+			err = m.admitStranger(fd)
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+			continue
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINVAL): // none, or shut down
-			return got
+			return got, nil
+		case m.dropStranger(err):
+			continue
 		default:
-			if m.dropStranger(err) {
-				continue
-			}
-			m.notice(fmt.Errorf("accept: %w", err))
-			l := m.listener.fd
-			m.poller.remove(l)
-			time.AfterFunc(acceptPause, func() { m.resume(l) })
-			return got
+			err = fmt.Errorf("accept: %w", err)
+		}
+		if err != nil {
+			m.poller.remove(m.listener.fd)
+			m.later(err)
+			return got, err
 		}
 	}
 }
 
-// resume listens again after a pause.
-func (m *Mailbox) resume(fd int) {
+// later has what cannot be done now, and says nothing about a peer, tried again
+// after a pause.
+func (m *Mailbox) later(why error) {
+	m.mu.Lock()
+	first := !m.paused
+	m.paused = true
+	told := m.shortage.tell(why, time.Now())
+	m.mu.Unlock()
+	m.notice(told)
+	if first {
+		time.AfterFunc(shortPause, m.resume)
+	}
+}
+
+// resume goes on after a pause.
+func (m *Mailbox) resume() {
 	if m.take(m.over) != nil {
 		return
 	}
 	defer m.release()
-	if m.listener.fd == fd && !m.drained {
-		_ = m.poller.add(fd)
+	m.mu.Lock()
+	m.paused = false
+	sealed, strangers, unwatched := m.sealed, slices.Clone(m.strangers), m.unwatched
+	m.unwatched = nil
+	m.mu.Unlock()
+	if !sealed {
+		if err := m.poller.add(m.listener.fd); err != nil && !errors.Is(err, unix.EEXIST) {
+			m.later(err)
+		}
+	}
+	for _, c := range unwatched {
+		m.watch(c)
+	}
+	for _, c := range strangers {
+		if c.unmet != nil {
+			m.receive(c)
+		}
 	}
 }
 
+// admitStranger takes in a connection. The error says why no other one can be.
 func (m *Mailbox) admitStranger(fd int) error {
 	pid, uid, err := credentials(fd)
-	if err != nil {
-		return fmt.Errorf("who has dialled is not told: %w", err)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("who has dialled is not told: %w", err)
+	case uid != os.Geteuid():
+		err = fmt.Errorf("process %d belongs to another user (%d)", pid, uid)
 	}
-	if uid != os.Geteuid() {
-		return fmt.Errorf("process %d belongs to another user (%d)", pid, uid)
+	if err != nil {
+		unix.Close(fd)
+		m.notice(m.strange.tell(fmt.Errorf("a connection is refused: %w", err), time.Now()))
+		return nil
 	}
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	c := newConn(fd)
@@ -79,32 +113,43 @@ func (m *Mailbox) admitStranger(fd int) error {
 	m.mu.Lock()
 	m.enlist(c)
 	m.strangers = append(m.strangers, c)
+	m.mu.Unlock()
+	m.watch(c)
+	m.receive(c) // its hello is often there
+	m.mu.Lock()
 	tooMany := len(m.strangers) > maxStrangers
 	m.mu.Unlock()
-	if err := m.poller.add(fd); err != nil {
-		m.lose(c, err)
-		return nil
-	}
-	m.receive(c) // its hello is often there
-	if tooMany {
-		m.dropStranger(fmt.Errorf("more than %d connections wait to say who they are", maxStrangers))
+	if err := errCrowded; tooMany && !m.dropStranger(err) {
+		return err
 	}
 	return nil
 }
 
-// dropStranger closes the oldest connection without a hello, if there is one.
+var errCrowded = fmt.Errorf("more than %d connections wait to say who they are", maxStrangers)
+
+// dropStranger closes the oldest connection without a hello, unless its hello has
+// come since it was read last. It returns false if there is none.
 func (m *Mailbox) dropStranger(reason error) bool {
-	m.mu.Lock()
-	var oldest *conn
-	if len(m.strangers) > 0 {
-		oldest = m.strangers[0]
-	}
-	m.mu.Unlock()
+	oldest := m.oldestSilent()
 	if oldest == nil {
 		return false
 	}
-	m.lose(oldest, reason)
+	m.hear(oldest)
+	if m.oldestSilent() == oldest {
+		m.lose(oldest, reason)
+	}
 	return true
+}
+
+func (m *Mailbox) oldestSilent() *conn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.strangers {
+		if c.unmet == nil {
+			return c
+		}
+	}
+	return nil
 }
 
 // receive reads c once, after all that its peer has written on others before,
@@ -142,7 +187,7 @@ func (m *Mailbox) hear(c *conn) bool {
 		}
 	}
 	got := m.absorb(c)
-	if c.in.primed {
+	if c.in.primed && c.unmet == nil {
 		m.hear(c) // what came with the hello; no event will tell of it
 	}
 	return got
@@ -168,10 +213,10 @@ func (m *Mailbox) catchUp(c *conn) {
 func (m *Mailbox) absorb(c *conn) bool {
 	err := m.read(c)
 	switch {
-	case err == nil:
+	case err == nil && c.unmet == nil:
 		m.last = c
 		return true
-	case err == unix.EAGAIN:
+	case err == nil, err == unix.EAGAIN:
 		return false
 	}
 	m.lose(c, err)
@@ -209,17 +254,60 @@ func more(limit, by int) int {
 
 // watch has the poller tell of c.
 func (m *Mailbox) watch(c *conn) {
+	err := m.show(c)
+	if err == nil || errors.Is(err, unix.EEXIST) {
+		return
+	}
+	m.mu.Lock()
+	m.unwatched = append(m.unwatched, c)
+	m.mu.Unlock()
+	m.later(err)
+}
+
+func (m *Mailbox) show(c *conn) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if !c.closed {
-		if err := m.poller.add(c.fd); err != nil && !errors.Is(err, unix.EEXIST) {
-			m.notice(err)
-		}
+	if c.closed {
+		return nil
 	}
+	return m.poller.add(c.fd)
+}
+
+// shortageError is about this process or its machine, and not about a peer.
+type shortageError struct{ error }
+
+func (e shortageError) Unwrap() error { return e.error }
+
+// unlooked is what it means that somebody could not be looked up.
+func unlooked(err error) error {
+	if _, ok := errors.AsType[unix.Errno](err); ok {
+		return shortageError{fmt.Errorf("who has dialled cannot be found out now: %w", err)}
+	}
+	return err
+}
+
+// meet greets who is at the other end of c, whose hello is there. If that cannot
+// be done now, c is unmet.
+func (m *Mailbox) meet(c *conn, hello []byte) error {
+	err := m.greet(c, hello)
+	if short, ok := errors.AsType[shortageError](err); ok {
+		c.unmet, c.in.primed = short, true
+		m.poller.remove(c.fd)
+		m.later(short)
+		return nil
+	}
+	if err == nil && c.unmet != nil {
+		m.watch(c)
+	}
+	c.unmet = nil
+	return err
 }
 
 // greet finds out who is at the other end of c.
 func (m *Mailbox) greet(c *conn, hello []byte) error {
+	if older := m.unmetBefore(c); older != nil {
+		return older.unmet // what is on it comes first
+	}
 	id, err := m.options.Who(hello)
 	if err == nil && id != protocol.Guard {
 		err = protocol.CheckID(id)
@@ -232,7 +320,7 @@ func (m *Mailbox) greet(c *conn, hello []byte) error {
 	}
 	seen, err := m.store.Look(id)
 	if err != nil && !errors.Is(err, protocol.ErrNoPeer) {
-		return err
+		return unlooked(err)
 	}
 	c.counted = !seen.Foreign
 	switch {
@@ -244,7 +332,7 @@ func (m *Mailbox) greet(c *conn, hello []byte) error {
 		// It may have been that client before it died, left, or was succeeded.
 		held, err := heldOnce(m.store, id, c.pid)
 		if err != nil {
-			return err
+			return unlooked(err)
 		}
 		if !held && proves {
 			return fmt.Errorf("process %d says that it is %q, which it is not", c.pid, id)
@@ -258,6 +346,22 @@ func (m *Mailbox) greet(c *conn, hello []byte) error {
 	}
 	m.strangers = slices.DeleteFunc(m.strangers, func(s *conn) bool { return s == c })
 	m.befriend(c, id)
+	return nil
+}
+
+// unmetBefore gives an unmet connection of the same process that is older than
+// c, and may be the same client's.
+func (m *Mailbox) unmetBefore(c *conn) *conn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.strangers {
+		if o == c {
+			break
+		}
+		if o.pid == c.pid && o.unmet != nil {
+			return o
+		}
+	}
 	return nil
 }
 
@@ -291,6 +395,8 @@ func (m *Mailbox) lose(c *conn, reason error) {
 		return
 	}
 	switch {
+	case reason != errEnd && c.from == nil:
+		m.notice(m.strange.tell(reason, time.Now()))
 	case reason != errEnd:
 		m.notice(reason)
 		m.drifted = true

@@ -3,12 +3,19 @@
 package unixsocket
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ipcmgr/ipcmgr/internal/step"
+	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
 // listener is the socket that a client listens at. It belongs to who has the
@@ -19,13 +26,20 @@ type listener struct {
 	file os.FileInfo // which file at path is ours
 }
 
-func listen(path string) (*listener, error) {
-	fd, err := bind(path)
+// listen makes a socket in tmp and puts it at path, where nothing may be: whoever
+// finds it there finds somebody who listens.
+func listen(tmp, path string) (*listener, error) {
+	draft := filepath.Join(tmp, strings.ToLower(rand.Text()[:8]))
+	fd, err := bind(draft)
 	if err != nil {
 		return nil, err
 	}
-	info, err := os.Lstat(path)
-	if err != nil {
+	step.Here("listening")
+	info, err := os.Lstat(draft)
+	if err == nil {
+		err = os.Link(draft, path)
+	}
+	if err = errors.Join(err, os.Remove(draft)); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
@@ -70,16 +84,20 @@ func clearStale(path string) error {
 }
 
 // guard listens again when the socket's path has vanished, as cleaners of
-// temporary directories make it.
+// temporary directories make it. If the store has vanished too, that is the end.
 func (m *Mailbox) guard() {
 	path, file := m.listener.path, m.listener.file
 	foreign := false
+	var vanished rare
+	var again <-chan time.Time
 	for {
 		select {
 		case <-m.over.Done():
 			return
 		case <-m.watcher.Events():
+		case <-again:
 		}
+		again = nil
 		info, err := os.Lstat(path)
 		if err == nil {
 			if other := !os.SameFile(info, file); other && !foreign {
@@ -98,14 +116,20 @@ func (m *Mailbox) guard() {
 				return err
 			}
 			defer m.release()
-			if m.drained {
+			if m.isSealed() {
 				return nil
 			}
 			defer func() { file = m.listener.file }()
 			return m.relisten()
 		})
-		if err != nil && m.over.Err() == nil {
-			m.notice(fmt.Errorf("the socket has vanished: %w", err))
+		switch {
+		case err == nil:
+		case errors.Is(err, protocol.ErrNoStore):
+			m.end(err)
+			m.poller.wake()
+		case m.over.Err() == nil:
+			m.notice(vanished.tell(fmt.Errorf("the socket has vanished: %w", err), time.Now()))
+			again = time.After(shortPause)
 		}
 	}
 }
@@ -113,19 +137,19 @@ func (m *Mailbox) guard() {
 // relisten makes a new socket at the path. Who has reached the old one is
 // served first.
 func (m *Mailbox) relisten() error {
-	l, err := listen(m.listener.path)
+	if _, err := m.acceptAll(); err != nil {
+		return err
+	}
+	l, err := listen(m.store.Path("tmp"), m.listener.path)
 	if err != nil {
 		return err
 	}
-	if err := m.poller.add(l.fd); err != nil {
-		l.unlink()
-		l.close()
-		return err
-	}
-	m.acceptAll()
 	m.poller.remove(m.listener.fd)
 	m.listener.close()
 	m.listener = l
+	if err := m.poller.add(l.fd); err != nil {
+		m.later(err)
+	}
 	m.notice(fmt.Errorf("the socket %s had vanished; the client listens there again", l.path))
 	return nil
 }

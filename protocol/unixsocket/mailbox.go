@@ -34,9 +34,9 @@ type Mailbox struct {
 
 	frameLimit, msgLimit, byteLimit int
 
-	over    context.Context // ends with ErrClosed, when the client leaves
+	over    context.Context // ends with ErrClosed when the client leaves, with ErrNoStore when there is no store
 	end     context.CancelCauseFunc
-	leaving atomic.Bool // Leave is under way
+	leaving atomic.Bool // Leave has begun
 	closed  atomic.Bool
 	closing sync.RWMutex   // held shared by calls that need what free frees, but not the turn
 	tasks   sync.WaitGroup // the goroutines of the client
@@ -59,6 +59,7 @@ type Mailbox struct {
 	quiet    bool  // there was nothing when Fetch last waited, as there will be next time
 	drifted  bool  // a connection was closed with messages that are counted
 	drained  bool  // sealed, and all that was accepted is in the inbox
+	strange  rare  // what strangers do
 	watched  <-chan struct{}
 	unwatch  func() bool // of the context whose Done is watched
 
@@ -67,7 +68,10 @@ type Mailbox struct {
 	serial    int           // of the newest
 	friends   map[string]*friend
 	links     map[string]*link
-	strangers []*conn // accepted, without a hello yet; oldest first
+	strangers []*conn // accepted, and not greeted yet; oldest first
+	unwatched []*conn // those that the poller could not be told of
+	paused    bool    // resume is about to come
+	shortage  rare    // of descriptors, and the like
 	sealed    bool
 }
 
@@ -121,10 +125,13 @@ func (m *Mailbox) setup(e *roster.Entry) (err error) {
 			err = errors.Join(err, m.removeBox())
 		}
 	}()
-	if err := os.Mkdir(m.box, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := makeBox(m.box); err != nil {
 		return err
 	}
-	if err := errors.Join(os.Chmod(m.box, 0o700), gate.Make(m.box), noteHolder(m.store, e.Key)); err != nil {
+	if err := gate.Make(m.box); err != nil {
+		return err
+	}
+	if err := noteHolder(m.store, e.Key); err != nil {
 		return err
 	}
 	if m.keeper, err = gate.Keep(m.box, m.store.Path("box")); err != nil {
@@ -148,10 +155,25 @@ func (m *Mailbox) setup(e *roster.Entry) (err error) {
 	if m.watcher, err = dirwatch.WatchName(m.store.Route(), filepath.Base(path), m.notice); err != nil {
 		return err
 	}
-	if m.listener, err = listen(path); err != nil {
+	if m.listener, err = listen(m.store.Path("tmp"), path); err != nil {
 		return err
 	}
 	return m.poller.add(m.listener.fd)
+}
+
+// makeBox makes a directory of mode 0700 under any umask, unless it stands.
+func makeBox(box string) error {
+	err := os.Mkdir(box, 0o700)
+	if err == nil {
+		return os.Chmod(box, 0o700)
+	}
+	if info, stat := os.Lstat(box); stat == nil && !info.IsDir() {
+		return fmt.Errorf("%s is in the way and not a directory (%v): remove it", box, info.Mode())
+	}
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 // dismantle undoes a setup that led to nothing.
@@ -239,20 +261,21 @@ func (m *Mailbox) settle(ds []protocol.Delivery) {
 
 // usable says why no call can be made, or nil.
 func (m *Mailbox) usable(ctx context.Context) error {
-	if m.closed.Load() {
+	switch {
+	case m.closed.Load():
 		return protocol.ErrClosed
-	}
-	if ctx.Err() != nil {
+	case m.over.Err() != nil:
+		return context.Cause(m.over)
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
 	return nil
 }
 
-// during gives a context that ends with ctx, and with ErrClosed when the client
-// leaves.
+// during gives a context that ends with ctx, and when the client's life does.
 func (m *Mailbox) during(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(m.over, func() { cancel(protocol.ErrClosed) })
+	stop := context.AfterFunc(m.over, func() { cancel(context.Cause(m.over)) })
 	return ctx, func() {
 		stop()
 		cancel(nil)

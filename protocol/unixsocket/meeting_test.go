@@ -111,13 +111,18 @@ func TestNewerConnectionIsHeardAfterTheOlder(t *testing.T) {
 	ctx := within(t)
 	require.NoError(t, b.take(ctx)) // nobody reads
 	older := raw(t, s, "b")
-	require.True(t, b.acceptAll(), "and it has not said who it is")
+	accept := func() {
+		got, err := b.acceptAll()
+		require.True(t, got)
+		require.NoError(t, err)
+	}
+	accept() // and it has not said who it is
 	_, err := older.Write(framed(string(hello("perl")), "one", "two"))
 	require.NoError(t, err)
 	newer := raw(t, s, "b")
 	_, err = newer.Write(framed(string(hello("perl")), "three"))
 	require.NoError(t, err)
-	require.True(t, b.acceptAll())
+	accept()
 	b.release()
 	_, texts := fetched(t, b, 3)
 	require.Equal(t, []string{"one", "two", "three"}, texts)

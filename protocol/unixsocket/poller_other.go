@@ -52,6 +52,10 @@ func (p *poller) add(fd int) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.watches[fd] != nil {
+		w.file.Close()
+		return unix.EEXIST
+	}
 	p.watches[fd] = w
 	p.done.Go(func() { p.follow(w) })
 	return nil

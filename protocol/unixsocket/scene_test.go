@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/ipcmgr/ipcmgr/internal/step"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -258,6 +259,14 @@ func child(role string) {
 		must(err)
 		fmt.Println("ready")
 		io.Copy(io.Discard, c)
+	case "silent": // makes more connections than are waited for, and says nothing
+		for range maxStrangers + 1 {
+			c, err := net.Dial("unix", filepath.Join(route, "b"))
+			must(err)
+			defer c.Close()
+		}
+		fmt.Println("ready")
+		io.Copy(io.Discard, os.Stdin)
 	case "starved": // has no descriptor to accept with until it is told to go on
 		s, err := Protocol{}.Open(ctx, route)
 		must(err)
@@ -287,6 +296,16 @@ func child(role string) {
 		_, err = m.Fetch(ctx, ds, true)
 		must(err)
 		fmt.Println(string(ds[0].Data))
+	case "slow": // does not go on with a new socket until it is told to
+		step.On = func(name string) {
+			if name == "listening" {
+				fmt.Println("begun")
+				bufio.NewScanner(os.Stdin).Scan()
+			}
+		}
+		m := open("a")
+		fmt.Println("ready")
+		echo(ctx, m)
 	case "half": // is killed in the middle of a message
 		m := open("a")
 		post(m, "whole")

@@ -53,7 +53,10 @@ func (m *Mailbox) read(c *conn) error {
 	}
 	at := s.used
 	have := copy(s.buf[at:], c.in.rest)
-	n, err := c.recv(s.buf[at+have:])
+	n, err := 0, error(unix.EAGAIN)
+	if c.unmet == nil {
+		n, err = c.recv(s.buf[at+have:])
+	}
 	if n == 0 && err == nil && !c.in.primed {
 		return errEnd
 	}
@@ -94,14 +97,15 @@ func (m *Mailbox) cut(c *conn, s *slab, data []byte) ([]byte, error) {
 			break
 		}
 		frame := data[headerSize : headerSize+size : headerSize+size]
-		data = data[headerSize+size:]
 		if c.from == nil {
-			if err := m.greet(c, frame); err != nil {
-				return nil, err
+			err := m.meet(c, frame)
+			if err != nil || c.unmet != nil {
+				return data, err
 			}
 			c.in.primed = true
-			return data, nil
+			return data[headerSize+size:], nil
 		}
+		data = data[headerSize+size:]
 		m.cuts = append(m.cuts, frame)
 	}
 	m.push(c, s)

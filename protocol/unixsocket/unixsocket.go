@@ -49,6 +49,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/ipcmgr/ipcmgr/internal/roster"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -85,6 +86,9 @@ func (Protocol) Open(ctx context.Context, route string) (protocol.Store, error) 
 func (Protocol) Join(ctx context.Context, route string, s protocol.Settings) (protocol.Store, error) {
 	return join(ctx, route, s)
 }
+
+// CheckRoute says why a route cannot be a directory's, or nil.
+func (Protocol) CheckRoute(route string) error { return roster.CheckRoute(route) }
 
 // Collect removes the temporary stores whose owner and clients are all dead.
 func (Protocol) Collect(ctx context.Context) ([]string, error) { return collect(ctx) }

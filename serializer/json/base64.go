@@ -1,6 +1,7 @@
 package json
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"slices"
@@ -49,8 +50,9 @@ func appendBase64(dst, src []byte) []byte {
 	return dst
 }
 
+// appendDecoded may be given digits that somebody changes meanwhile.
 func appendDecoded(dst, src []byte) ([]byte, error) {
-	start, size := len(dst), base64.StdEncoding.DecodedLen(len(src))
+	start, size := len(dst), base64.RawStdEncoding.DecodedLen(len(bytes.TrimRight(src, "=")))
 	dst = slices.Grow(dst, size)[:start+size]
 	out := dst[start:]
 	t := &digitValues
@@ -63,6 +65,6 @@ func appendDecoded(dst, src []byte) ([]byte, error) {
 		binary.BigEndian.PutUint64(out, uint64(a)<<40|uint64(b)<<16)
 		src, out = src[8:], out[6:]
 	}
-	n, err := base64.StdEncoding.Decode(out, src)
-	return dst[:len(dst)-len(out)+n], err
+	rest := append(make([]byte, 0, 12), src...) // more only if something else is among the digits
+	return base64.StdEncoding.AppendDecode(dst[:len(dst)-len(out)], rest)
 }

@@ -1,12 +1,14 @@
 package json
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/ipcmgr/ipcmgr/serializer"
+	"github.com/ipcmgr/ipcmgr/serializer/internal/still"
 	"github.com/ipcmgr/ipcmgr/serializer/internal/strictjson"
 )
 
@@ -15,6 +17,13 @@ func (Serializer) DecodeContent(data []byte, v any) error {
 	if v, ok := v.(*[]byte); ok && v != nil && decodePlain(data, v) {
 		return nil
 	}
+	own := still.Of(data)
+	defer own.Free()
+	return decode(own.Bytes, v)
+}
+
+// decode decodes what nobody changes meanwhile.
+func decode(data []byte, v any) error {
 	data, err := strictjson.Whole(data)
 	if err != nil {
 		return err
@@ -29,8 +38,8 @@ func (Serializer) DecodeContent(data []byte, v any) error {
 		}
 	case *string:
 		if v != nil && data[0] == '"' {
-			*v = text(data)
-			return nil
+			*v, err = text(data)
+			return err
 		}
 	case *json.RawMessage:
 		if v != nil {
@@ -45,12 +54,18 @@ func (Serializer) DecodeContent(data []byte, v any) error {
 }
 
 // text returns what a checked string says.
-func text(quoted []byte) string {
+func text(quoted []byte) (string, error) {
+	raw, err := unquoted(quoted)
+	return string(raw), err
+}
+
+// unquoted returns the same as a view, if there are no escapes in it.
+func unquoted(quoted []byte) ([]byte, error) {
 	raw := quoted[1 : len(quoted)-1]
-	if !escaped(raw) {
-		return string(raw)
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw, nil
 	}
-	return string(strictjson.AppendUnescaped(make([]byte, 0, len(raw)), raw))
+	return strictjson.AppendUnescaped(make([]byte, 0, len(raw)), raw)
 }
 
 // decodePlain decodes a string of base64 that has nothing else in it: it needs
@@ -76,9 +91,9 @@ func decodeBytes(data []byte, v *[]byte) error {
 	if data[0] != '"' {
 		return errors.New("json: content into *[]byte: it is not a string of base64")
 	}
-	raw := data[1 : len(data)-1]
-	if escaped(raw) {
-		raw = strictjson.AppendUnescaped(make([]byte, 0, len(raw)), raw)
+	raw, err := unquoted(data)
+	if err != nil {
+		return err
 	}
 	if *v == nil {
 		*v = []byte{}

@@ -142,9 +142,9 @@ func readText(d []byte, i int) (s []byte, end int, err error) {
 	}
 	s = d[i+1 : end-1]
 	if esc {
-		s = strictjson.AppendUnescaped(make([]byte, 0, len(s)), s)
+		s, err = strictjson.AppendUnescaped(make([]byte, 0, len(s)), s)
 	}
-	return s, end, nil
+	return s, end, err
 }
 
 // readScalar reads what Perl may write for a scalar: a string, a number, whose
@@ -230,5 +230,3 @@ func readExtra(d []byte, i int, key []byte, e *serializer.Envelope) (int, error)
 	e.Extra = append(e.Extra, f)
 	return end, nil
 }
-
-func escaped(raw []byte) bool { return bytes.IndexByte(raw, '\\') >= 0 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/ipcmgr/ipcmgr/serializer"
 	"github.com/ipcmgr/ipcmgr/serializer/internal/strictjson"
@@ -85,6 +86,9 @@ func (w *writer) headers(pairs []serializer.Pair) {
 	for i, p := range pairs {
 		if hasHeader(pairs[:i], p.Key) {
 			w.fail(fmt.Errorf("json: the header %q stands twice", p.Key))
+		}
+		if !utf8.ValidString(p.Key) || !utf8.ValidString(p.Value) {
+			w.fail(fmt.Errorf("json: the header %q is not valid UTF-8", p.Key))
 		}
 		w.key(before, p.Key)
 		b, err := strictjson.AppendString(w.b, p.Value)

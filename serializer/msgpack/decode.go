@@ -7,19 +7,54 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+
+	"github.com/ipcmgr/ipcmgr/serializer/internal/still"
+	"github.com/ipcmgr/ipcmgr/serializer/internal/strictjson"
 )
 
 // DecodeContent implements serializer.Serializer.
 func (Serializer) DecodeContent(data []byte, v any) error {
-	if v, ok := v.(*[]byte); ok && v != nil {
-		if k, n, next := head(data, 0); k == bin && n == uint64(len(data)-next) {
-			if *v == nil {
-				*v = make([]byte, 0, n)
-			}
-			*v = append((*v)[:0], data[next:]...)
-			return nil
-		}
+	if decodePlain(data, v) {
+		return nil
 	}
+	own := still.Of(data)
+	defer own.Free()
+	return decode(own.Bytes, v)
+}
+
+// decodePlain decodes bytes and text, which are copied whole before anything is
+// believed of them.
+func decodePlain(data []byte, v any) bool {
+	k, n, next := head(data, 0)
+	if n != uint64(len(data)-next) {
+		return false
+	}
+	switch v := v.(type) {
+	case *[]byte:
+		if v == nil || k != bin {
+			return false
+		}
+		if *v == nil {
+			*v = make([]byte, 0, n)
+		}
+		*v = append((*v)[:0], data[next:]...)
+		return true
+	case *string:
+		if v == nil || k != str {
+			return false
+		}
+		s := string(data[next:])
+		if !strictjson.IsText([]byte(s)) {
+			return false
+		}
+		*v = s
+		return true
+	}
+	return false
+}
+
+// decode decodes what nobody changes meanwhile.
+func decode(data []byte, v any) error {
 	end, err := scan(data, 0, 0)
 	switch {
 	case err != nil:
@@ -31,11 +66,6 @@ func (Serializer) DecodeContent(data []byte, v any) error {
 	}
 	r := reader{d: data}
 	switch v := v.(type) {
-	case *string:
-		if k, n, next := head(data, 0); v != nil && k == str {
-			*v = string(data[next : next+int(n)])
-			return nil
-		}
 	case *json.RawMessage:
 		if v != nil {
 			*v, err = r.toJSON()

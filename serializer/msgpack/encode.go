@@ -132,7 +132,11 @@ func (w *writer) fromJSON(data []byte, depth int) error {
 	}
 	switch data[0] {
 	case '"':
-		return w.str(string(strictjson.AppendUnescaped(nil, data[1:len(data)-1])))
+		text, err := strictjson.AppendUnescaped(nil, data[1:len(data)-1])
+		if err != nil {
+			return err
+		}
+		return w.str(string(text))
 	case '{', '[':
 		if err := strictjson.Doubled(data); err != nil {
 			return err

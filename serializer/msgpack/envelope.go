@@ -18,7 +18,7 @@ const (
 
 var (
 	errNobody  = errors.New(`msgpack: a message needs a sender, and "" and "0" are none`)
-	errNotText = fmt.Errorf("msgpack: a message: %w", errText)
+	errNotText = errors.New("msgpack: text of a message's envelope is not valid UTF-8")
 )
 
 // AppendEnvelope implements serializer.Serializer.
@@ -72,7 +72,7 @@ func appendHeaders(b []byte, pairs []serializer.Pair) ([]byte, error) {
 			return b, fmt.Errorf("msgpack: the header %q stands twice", p.Key)
 		}
 		if !utf8.ValidString(p.Key) || !utf8.ValidString(p.Value) {
-			return b, errNotText
+			return b, fmt.Errorf("msgpack: the header %q is not valid UTF-8", p.Key)
 		}
 		b = appendStr(appendStr(b, p.Key), p.Value)
 	}

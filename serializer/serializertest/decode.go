@@ -72,14 +72,21 @@ func decodeCopies(t *testing.T, s serializer.Serializer) {
 }
 
 func decodeReusesRoom(t *testing.T, s serializer.Serializer) {
-	b := content(t, s, bytes.Repeat([]byte("x"), 1000))
-	buf := make([]byte, 0, 4096)
-	room := &buf[:1][0]
-	if err := s.DecodeContent(b, &buf); err != nil {
-		t.Fatal(err)
-	}
-	if len(buf) != 1000 || &buf[0] != room {
-		t.Error("a []byte that has room is not reused")
+	for _, size := range []int{1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 1000, 1001, 1002} {
+		b := content(t, s, bytes.Repeat([]byte("x"), size))
+		for _, more := range []int{0, 1, 3000} {
+			memory := bytes.Repeat([]byte("."), size+more+8)
+			buf := memory[: 0 : size+more]
+			if err := s.DecodeContent(b, &buf); err != nil {
+				t.Fatal(err)
+			}
+			if len(buf) != size || &buf[0] != &memory[0] {
+				t.Errorf("a []byte with room for %d bytes is not reused for %d", size+more, size)
+			}
+			if behind := memory[size:]; !bytes.Equal(behind, bytes.Repeat([]byte("."), len(behind))) {
+				t.Errorf("decoding %d bytes into room for %d writes behind them", size, size+more)
+			}
+		}
 	}
 }
 

@@ -36,6 +36,8 @@ func Run(t *testing.T, s serializer.Serializer) {
 		{"Truncated", truncated},
 		{"Trailing", trailing},
 		{"Mutated", mutated},
+		{"ChangedWithin", changedWithin},
+		{"ChangedMeanwhile", changedMeanwhile},
 		{"Concurrent", concurrent},
 	}
 	for _, test := range tests {

@@ -41,6 +41,45 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// What keeps messages in memory only is measured there, wherever the others are.
+func TestMemory(t *testing.T) {
+	for _, proto := range trial.Viable("fsqueue", "unixsocket", "bbolt", "shm") {
+		l, err := lanes.Find(proto + "+json")
+		require.NoError(t, err)
+		require.Equal(t, proto == "shm", l.Memory, proto)
+	}
+	if len(trial.Viable("shm")) == 0 {
+		t.Skip("no shm here")
+	}
+	dir, err := os.MkdirTemp("/var/tmp", "b")
+	if err != nil {
+		t.Skip("no disk:", err)
+	}
+	defer os.RemoveAll(dir)
+	results, err := plan(dir, "shm+json").Run(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "memory: outlives processes", results[0].Durable)
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+// plan is a small measurement of one lane.
+func plan(dir, lane string) *measure.Plan {
+	return &measure.Plan{
+		Tasks: []measure.Task{{
+			Row:    measure.Row{Lane: lane, Size: 300, Dir: dir},
+			Shapes: []measure.Shape{measure.Send, measure.Batch, measure.Crowd, measure.Trip},
+		}},
+		Rounds: 1, Messages: 150, Find: lanes.Find,
+		Command: func() *exec.Cmd {
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), playEnv+"=1")
+			return cmd
+		},
+	}
+}
+
 // Every kind of store moves messages in every shape, beside idle clients too,
 // and its audit agrees.
 func TestStores(t *testing.T) {
@@ -52,19 +91,7 @@ func TestStores(t *testing.T) {
 				dir, err := os.MkdirTemp("", "b") // short, to leave room for a socket's name
 				require.NoError(t, err)
 				defer os.RemoveAll(dir)
-				plan := measure.Plan{
-					Tasks: []measure.Task{{
-						Row:    measure.Row{Lane: s.Name(), Size: 300, Dir: dir},
-						Shapes: []measure.Shape{measure.Send, measure.Batch, measure.Crowd, measure.Trip},
-					}},
-					Rounds: 1, Messages: 150, Find: lanes.Find,
-					Command: func() *exec.Cmd {
-						cmd := exec.Command(os.Args[0])
-						cmd.Env = append(os.Environ(), playEnv+"=1")
-						return cmd
-					},
-				}
-				results, err := plan.Run(t.Context())
+				results, err := plan(dir, s.Name()).Run(t.Context())
 				require.NoError(t, err)
 				require.Len(t, results[0].Figures, 4)
 				left, err := os.ReadDir(dir)

@@ -81,14 +81,15 @@ func (s Store) durable(f protocol.Features) string {
 	case f.Remote:
 		return "as the server keeps it"
 	case !f.Suspends:
-		return "none: in flight"
+		return measure.InFlight
 	case s.Sync:
-		return "disk, synced"
-	case f.Syncs:
-		return "disk, no sync"
+		return measure.Synced
 	}
-	return "memory: outlives processes"
+	return measure.Unsynced
 }
+
+// memory says whether it keeps its messages in memory only.
+func memory(f protocol.Features) bool { return f.Suspends && !f.Syncs && !f.Remote }
 
 // The clients.
 const (
@@ -102,7 +103,8 @@ func (s Store) Lane() (measure.Lane, error) {
 	if err != nil {
 		return measure.Lane{}, err
 	}
-	l := measure.Lane{Name: s.Name(), Durable: s.durable(p.Features()), Host: s.host, Join: s.join}
+	f := p.Features()
+	l := measure.Lane{Name: s.Name(), Durable: s.durable(f), Memory: memory(f), Host: s.host, Join: s.join}
 	if s.Idle > 0 {
 		l.Serve = s.serve
 	}

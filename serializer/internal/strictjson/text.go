@@ -123,9 +123,10 @@ func IsText(s []byte) bool {
 	return all&highs == 0 || utf8.Valid(s)
 }
 
-// AppendUnescaped appends the text of a string that String has accepted, given
-// without its quotes.
-func AppendUnescaped(dst, raw []byte) []byte {
+// AppendUnescaped appends the text of a string, given without its quotes. Its
+// escapes are checked again, for the string may have changed since String
+// accepted it.
+func AppendUnescaped(dst, raw []byte) ([]byte, error) {
 	for i := 0; i < len(raw); {
 		if raw[i] != '\\' {
 			dst = append(dst, raw[i])
@@ -134,6 +135,8 @@ func AppendUnescaped(dst, raw []byte) []byte {
 		}
 		n := escape(raw[i:])
 		switch n {
+		case 0:
+			return dst, Corrupt(i, "a bad escape or half a surrogate pair")
 		case 2:
 			dst = append(dst, plain(raw[i+1]))
 		case 6:
@@ -143,7 +146,7 @@ func AppendUnescaped(dst, raw []byte) []byte {
 		}
 		i += n
 	}
-	return dst
+	return dst, nil
 }
 
 func plain(c byte) byte {
