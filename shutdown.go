@@ -191,12 +191,9 @@ func departed(err error) bool {
 // DisconnectClients disconnects the clients of this process. What was unread
 // in their mailboxes counts as dropped, and so shows in the audit.
 func (s *Store) DisconnectClients(ctx context.Context) error {
-	var errs []error
+	errs := []error{s.wrap("disconnect clients", local.settled(ctx, s.info))}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	if err := local.settled(ctx, s.info); err != nil {
-		return s.wrap("disconnect clients", err)
-	}
 	for _, c := range local.of(s.info) {
 		wg.Go(func() {
 			_, err := c.disconnect(ctx, nil)
