@@ -83,6 +83,7 @@ type request struct {
 	Until    time.Time
 	Under    string
 	Folded   bool
+	Refused  bool // Fold failed
 }
 
 type answer struct {
@@ -322,10 +323,13 @@ func (b *relayBox) Leave(ctx context.Context, d protocol.Departure) error {
 		if err == nil {
 			q.Stats, err = d.Fold(all[d.Under])
 		}
+		q.Folded, q.Refused = true, err != nil
 		if err != nil {
+			if left := b.do(ctx, q); errors.Is(left, protocol.ErrClosed) {
+				return left
+			}
 			return err
 		}
-		q.Folded = true
 	}
 	return b.do(ctx, q)
 }

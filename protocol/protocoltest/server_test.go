@@ -193,7 +193,12 @@ func (s *session) mail(ctx context.Context, q request) (a answer, err error) {
 	case "leave":
 		d := protocol.Departure{Suspend: q.Suspend, Until: q.Until, Back: q.Ds, Stats: q.Stats, Under: q.Under}
 		if q.Folded {
-			d.Fold = func([]byte) ([]byte, error) { return q.Stats, nil }
+			d.Fold = func([]byte) ([]byte, error) {
+				if q.Refused {
+					return nil, errors.New("refused")
+				}
+				return q.Stats, nil
+			}
 		}
 		err = m.Leave(ctx, d)
 	default:
