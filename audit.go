@@ -38,7 +38,7 @@ const (
 	Equal   Verdict = "equal"   // all that was sent was read or set aside
 	Unread  Verdict = "unread"  // the rest is still in the mailbox
 	Dropped Verdict = "dropped" // some of it is gone, unread
-	Unknown Verdict = "unknown" // one of the two crashed, or is still at it: its last counts are old
+	Unknown Verdict = "unknown" // one of the two crashed, or is still at it, or what its mailbox keeps is not known
 )
 
 // Failed says whether the pair makes the audit fail.
@@ -146,19 +146,17 @@ func (s *Store) Audit(ctx context.Context) (*Audit, error) {
 		stats: stats, torn: torn, hidden: map[string]bool{},
 		states: map[string]State{}, kept: map[string]int64{}, loses: !s.Features().Redelivers,
 	}
-	counting, cancel := context.WithTimeout(ctx, countWithin)
-	defer cancel()
 	for _, p := range peers {
 		name := countedAs(p.ID)
 		if a.states[name] == 0 || p.State != Suspended { // of several anonymous ones, one in doubt
 			a.states[name] = p.State
 		}
-		n, err := s.handle.Unread(counting, p.ID)
+		n, err := s.unread(ctx, p.ID)
 		switch {
 		case err == nil:
 			a.kept[name] += int64(n)
 		case errors.Is(err, ErrNoPeer):
-		case counting.Err() != nil && ctx.Err() == nil:
+		case errors.Is(err, errHeld):
 			a.hidden[name] = true
 		default:
 			return nil, s.wrap("audit", err)
@@ -167,8 +165,16 @@ func (s *Store) Audit(ctx context.Context) (*Audit, error) {
 	return &Audit{Pairs: a.pairs()}, nil
 }
 
-// countWithin is how long an audit tries to count what mailboxes keep.
+// countWithin is how long an audit tries to count what one mailbox keeps.
 const countWithin = 5 * time.Second
+
+var errHeld = errors.New("somebody holds the mailbox, and does not go on")
+
+func (s *Store) unread(ctx context.Context, id string) (int, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, countWithin, errHeld)
+	defer cancel()
+	return s.handle.Unread(ctx, id)
+}
 
 // auditor is the arithmetic of an audit.
 type auditor struct {
@@ -246,12 +252,13 @@ func (a *auditor) crashed(id string) bool {
 
 // doubt says why the counts of two clients need not agree.
 func (a *auditor) doubt(from, to string) string {
+	if a.hidden[to] {
+		return fmt.Sprintf("what the mailbox of %q keeps is not known: %v", to, errHeld)
+	}
 	for _, id := range []string{from, to} {
 		switch {
 		case a.torn[id] != nil:
 			return fmt.Sprintf("what %q counted is not known: %v", id, a.torn[id])
-		case a.hidden[id]:
-			return fmt.Sprintf("what the mailbox of %q keeps is not known: somebody holds it and does not go on", id)
 		case a.crashed(id):
 			return fmt.Sprintf("%q crashed; these are its last counts", id)
 		case a.states[id] == Active:

@@ -75,10 +75,11 @@ func (b *batch) pin(m *Message) (body, error) {
 	if m.state != handed {
 		return body{}, m.stateError()
 	}
-	if m.pins == math.MaxUint8 {
-		return body{}, fmt.Errorf("message %s from %q is being decoded %d times at once", m.ID, m.From, m.pins)
+	pins := &b.messages[m.slot].pins // m may be another that has come to stand for it
+	if *pins == math.MaxUint8 {
+		return body{}, fmt.Errorf("message %s from %q is being decoded %d times at once", m.ID, m.From, *pins)
 	}
-	m.pins++
+	*pins++
 	in.pinned++
 	return body{ser: b.client.store.ser, content: b.contents[m.slot], extra: b.extras[m.slot]}, nil
 }

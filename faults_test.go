@@ -417,13 +417,18 @@ func TestDecodingHoldsUpSettling(t *testing.T) {
 			return errors.Join(m.Requeue(), c.Suspend(ctx, time.Time{}))
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		held := func(t *testing.T, putBack bool) {
 			s, f := spawnFaulty(t)
 			ctx := testContext(t)
 			a := connect(t, s, "a")
 			send(t, a, "a", slow{})
 			m, err := a.Receive(ctx)
 			require.NoError(t, err)
+			if putBack {
+				require.NoError(t, m.Requeue())
+				m, err = a.Receive(ctx)
+				require.NoError(t, err)
+			}
 			send(t, a, "a", "next")
 			settled := make(chan error, 1)
 			require.NoError(t, m.Decode(&slow{func() {
@@ -439,7 +444,9 @@ func TestDecodingHoldsUpSettling(t *testing.T) {
 			}}))
 			require.NoError(t, <-settled)
 			require.False(t, f.tooEarly.Load(), "the store was told while the message was being decoded")
-		})
+		}
+		t.Run(name, func(t *testing.T) { held(t, false) })
+		t.Run(name+" after Requeue", func(t *testing.T) { held(t, true) })
 	}
 }
 

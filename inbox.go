@@ -27,7 +27,8 @@ type inbox struct {
 
 	received hand // by Receive and Poll
 
-	terminated bool // the owner asked to terminate
+	terminated bool     // the owner asked to terminate
+	failed     *Message // on which the handler of Disconnect failed
 
 	turn chan struct{} // held by the one goroutine that fetches
 	wake waker
@@ -172,7 +173,7 @@ func (in *inbox) terminateAgain() {
 func (in *inbox) unpin(m *Message) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	m.pins--
+	m.batch.messages[m.slot].pins--
 	in.pinned--
 	if in.unpinned != nil {
 		close(in.unpinned)

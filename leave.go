@@ -94,7 +94,7 @@ func (c *client) unsettled() []protocol.Delivery {
 		back = append(back, r.deliveries()...)
 	}
 	for _, m := range in.out {
-		if m.state == handed && m.Redelivered {
+		if m.state == handed && (m.Redelivered || m == in.failed) {
 			back = append(back, m.run().deliveries()...)
 		}
 	}
@@ -157,7 +157,7 @@ func (c *client) drain(ctx context.Context, handler func(*Message) error) (unrea
 					continue
 				}
 				handlerErr = fmt.Errorf("the handler failed on message %s from %q: %w", m.ID, m.From, handlerErr)
-				m.Redelivered = true // if it ever comes again
+				c.in.failed = m
 			}
 			unread[countedAs(m.From)]++
 		}

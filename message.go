@@ -34,7 +34,7 @@ type Message struct {
 	terminate bool // asks to terminate: handed out as ErrTerminated only
 	lent      bool // handed out by Next or TryNext
 	state     messageState
-	pins      uint8  // how many are decoding it
+	pins      uint8  // how many are decoding it, or what has taken its place when it was put back
 	slot      uint16 // its place in batch
 	batch     *batch
 

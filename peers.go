@@ -97,12 +97,19 @@ func (s *Store) WaitUntil(ctx context.Context, done func(peers []Peer) bool) err
 	})
 }
 
+// look is peers, also when the context has ended.
+func (s *Store) look(ctx context.Context) ([]Peer, uint64, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	return s.peers(ctx)
+}
+
 // waitFor blocks until pick has nothing against it. It looks once at least, so
 // that its error can say what, also when the context has ended.
 func (s *Store) waitFor(ctx context.Context, what string, pick func([]Peer) []string) error {
 	var against []string
-	for {
-		peers, rev, err := s.peers(context.WithoutCancel(ctx))
+	for look := s.look; ; look = s.peers {
+		peers, rev, err := look(ctx)
 		if err == nil {
 			if against = pick(peers); len(against) == 0 {
 				return nil

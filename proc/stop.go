@@ -9,8 +9,9 @@ import (
 	"github.com/ipcmgr/ipcmgr"
 )
 
-// stopWithin is how long Stop takes at most, when its context has no deadline.
-const stopWithin = 10 * time.Second
+// stopWithin is how long it takes at most to stop a child, or to make it leave for
+// a while, without a deadline.
+var stopWithin = 10 * time.Second
 
 // Stop ends the child: it asks the client to terminate, then signals SIGTERM to
 // the process group, then SIGKILL. The first has half of the time until ctx's

@@ -348,7 +348,7 @@ func (d *director) compare(audit *ipcmgr.Audit) {
 // that interrupted something: on a slow machine most find somebody who waits.
 func (d *director) enough(kills int) bool {
 	d.t.Helper()
-	if d.kills >= 20*kills {
+	if d.kills >= 5*kills {
 		d.t.Fatalf("only %d of %d kills hit an operation under way", d.under, d.kills)
 	}
 	return d.kills >= kills && 2*d.under >= kills

@@ -269,5 +269,8 @@ func (c *Caller) settleCall(p *call, err error) {
 	}
 	delete(c.calls, p.id)
 	p.end(err)
+	if p.giveUp != nil {
+		p.giveUp(err)
+	}
 	c.wakeReader(errWoken) // it may be who waits for this call
 }

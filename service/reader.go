@@ -130,6 +130,12 @@ func (c *Caller) lookFor(ctx context.Context, n int) error {
 	default:
 		return nil
 	}
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return ipcmgr.ErrClosed
+	}
 	for {
 		m, err := c.Client.TryNext(ctx)
 		if m == nil && err == nil {

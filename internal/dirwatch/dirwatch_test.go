@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ const hang = time.Minute
 func init() {
 	shared.open = func() (n *fsnotify.Watcher, err error) {
 		for deadline := time.Now().Add(hang); time.Now().Before(deadline); runtime.Gosched() {
-			if n, err = fsnotify.NewWatcher(); err == nil {
+			if n, err = fsnotify.NewWatcher(); !errors.Is(err, syscall.EMFILE) {
 				break
 			}
 		}

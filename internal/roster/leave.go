@@ -37,10 +37,10 @@ func (e *Entry) leave(ctx context.Context, d protocol.Departure, clear func() er
 		}
 		return e.depart(d)
 	})
-	if err != nil {
+	if err != nil && e.rec.Token != "" {
 		return err
 	}
-	return e.end()
+	return errors.Join(err, e.end()) // the record says that the client has left
 }
 
 func (e *Entry) depart(d protocol.Departure) error {
@@ -58,6 +58,7 @@ func (e *Entry) depart(d protocol.Departure) error {
 	if err := e.r.records.write(&next); err != nil {
 		return err
 	}
+	e.rec = next
 	switch {
 	case e.r.perl == nil:
 		return nil

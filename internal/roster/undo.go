@@ -3,6 +3,7 @@ package roster
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/ipcmgr/ipcmgr/internal/disk"
@@ -28,12 +29,16 @@ const instalment = time.Second
 func (r *Roster) owe(stands record, pay func() error) error {
 	err := pay()
 	if err != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.debts = append(r.debts, debt{stands, pay})
-		r.remind()
+		r.note(debt{stands, pay})
 	}
 	return err
+}
+
+func (r *Roster) note(d debt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.debts = append(r.debts, d)
+	r.remind()
 }
 
 // remind has the debts paid later, unless that is on its way. The caller holds
@@ -77,7 +82,11 @@ func (r *Roster) settle() {
 	r.mu.Unlock()
 	for _, d := range debts {
 		now, _, err := r.records.read(Key(d.stands.ID))
-		if err == nil && now.Token == d.stands.Token && now.Epoch == d.stands.Epoch {
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errDamaged):
+		case err != nil:
+			r.note(d) // what the record says cannot be told now
+		case now.Token == d.stands.Token && now.Epoch == d.stands.Epoch:
 			_ = r.owe(d.stands, d.pay)
 		}
 	}

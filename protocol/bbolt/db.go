@@ -31,7 +31,7 @@ func options(durable bool) *bolt.Options {
 		// Bolt's own lock is there for strangers. Ours keeps out everybody
 		// else, so it is free but for the moment in which a holder dies, which
 		// is long where processors are few, or if we are stopped in it.
-		Timeout:      10 * time.Second,
+		Timeout:      3 * time.Second,
 		NoSync:       !durable,
 		NoGrowSync:   !durable,
 		NoStatistics: true,

@@ -121,8 +121,8 @@ func (m *mailbox) remove(ctx context.Context) error {
 func (m *mailbox) abandon() {
 	if m.close() {
 		m.dispose()
-		m.entry.Abandon()
 	}
+	m.entry.Abandon() // or waits for a Leave that is under way
 }
 
 // dispose lets go of all that the client had open.

@@ -33,11 +33,12 @@ type mailbox struct {
 	watch *lookout
 	posts posts
 
-	life   sync.RWMutex // held for reading by each call
-	freed  sync.Once
-	left   atomic.Bool
-	seal   sync.Mutex
-	sealed atomic.Bool // and all that was accepted is on the shelf
+	life     sync.RWMutex // held for reading by each call
+	freed    sync.Once
+	left     atomic.Bool
+	stopping sync.Mutex
+	seal     sync.Mutex
+	sealed   atomic.Bool // and all that was accepted is on the shelf
 }
 
 // begin lets a call in, until end.
@@ -55,11 +56,13 @@ func (m *mailbox) end() { m.life.RUnlock() }
 // stop ends all calls under way and returns when they have ended. No other
 // begins. It returns false the second time.
 func (m *mailbox) stop() (first bool) {
+	m.stopping.Lock()
 	first = m.left.CompareAndSwap(false, true)
 	if first {
 		m.gate.Ring()
 		m.lobby.Close()
 	}
+	m.stopping.Unlock()
 	m.life.Lock()   // each call has it for reading
 	m.life.Unlock() //nolint:staticcheck // waiting is all it is for
 	return first

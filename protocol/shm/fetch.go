@@ -101,7 +101,9 @@ func (m *mailbox) fetch(ds []protocol.Delivery) (int, error) {
 		return 0, io.EOF
 	}
 	// Senders that were killed before they had counted are made good.
-	m.keeper.RecountSince(tally, in.msgs, in.bytes)
+	if in.shut == "" { // else there is more than is known
+		m.keeper.RecountSince(tally, in.msgs, in.bytes)
+	}
 	m.keeper.Rest()
 	return 0, nil
 }

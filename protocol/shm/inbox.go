@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ipcmgr/ipcmgr/internal/corrupt"
 	"github.com/ipcmgr/ipcmgr/internal/process"
 )
 
@@ -104,9 +105,10 @@ func (in *inbox) knows(n ringName) bool {
 // was taken in.
 func (m *mailbox) list(crashed bool) error {
 	paths, failed := listRings(m.box)
+	waits := map[string]bool{} // senders of whom an older ring is not open
 	for _, path := range paths {
 		name, err := parseRingName(filepath.Base(path))
-		if err == nil && m.inbox.knows(name) {
+		if err == nil && (m.inbox.knows(name) || waits[name.key]) {
 			continue
 		}
 		if err == nil {
@@ -117,6 +119,7 @@ func (m *mailbox) list(crashed bool) error {
 			m.takeAside(path, err)
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			failed = errors.Join(failed, err)
+			waits[name.key] = true
 		}
 	}
 	return failed
@@ -212,11 +215,14 @@ func (m *mailbox) setAside(i *inlet, why error) {
 // things. Its beginning is handed out like a message, so that it is counted.
 func (m *mailbox) takeAside(path string, why error) {
 	m.notice(fmt.Errorf("%s is set aside: %w", path, why))
-	m.inbox.strange = append(m.inbox.strange, beginning(path))
+	words := beginning(path)
 	dir, err := m.store.FS().OpenDir(filepath.Dir(path))
 	if err == nil {
 		err = m.aside.Take(dir, filepath.Base(path), why)
 		dir.Close()
+	}
+	if err == nil || errors.Is(err, corrupt.ErrFull) { // else it will be found again
+		m.inbox.strange = append(m.inbox.strange, words)
 	}
 	if err != nil {
 		m.notice(err)

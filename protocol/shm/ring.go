@@ -241,7 +241,7 @@ func (r *ring) reach(pos, head uint64) (end, flags uint64, err error) {
 func (r *ring) vacate() {
 	// Where it fails, the memory is given back with the place.
 	_, _ = unix.MmapPtr(-1, 0, unsafe.Pointer(unsafe.SliceData(r.mapped)), uintptr(len(r.mapped)),
-		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE|unix.MAP_FIXED)
+		unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE|unix.MAP_FIXED)
 }
 
 // unmap ends the use of the ring. Nothing that was read from it may be used.

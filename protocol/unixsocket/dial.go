@@ -45,6 +45,9 @@ func (m *Mailbox) reachPeer(ctx context.Context, l *link, wait bool) error {
 	}
 	begun := time.Now()
 	for try := 0; ; try++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		seen, err := m.store.Look(l.id)
 		if err != nil {
 			return err
@@ -63,7 +66,11 @@ func (m *Mailbox) reachPeer(ctx context.Context, l *link, wait bool) error {
 		if err := m.settled(ctx, l, &seen, err); err != nil {
 			return err
 		}
-		if try >= redials && time.Since(begun) > unreachable {
+		limit := unreachable
+		if errors.Is(err, fs.ErrNotExist) {
+			limit = reappearance
+		}
+		if try >= redials && time.Since(begun) > limit {
 			return fmt.Errorf("%w: process %d lives, but cannot be reached: %w", protocol.ErrPeerGone, seen.PID, err)
 		}
 	}
@@ -235,8 +242,8 @@ func (m *Mailbox) ended(seen *roster.Seen) error {
 	return nil
 }
 
-// awaitSocket waits, not for long, until there is something at the path of a
-// peer's socket: it may have vanished, and the peer is about to notice.
+// awaitSocket waits, not for long, until something happens where a peer's socket
+// should be: it may have vanished, and the peer is about to notice, or to leave.
 func (m *Mailbox) awaitSocket(ctx context.Context, seen *roster.Seen) error {
 	path, err := m.address(seen.ID)
 	if err != nil {
@@ -247,21 +254,25 @@ func (m *Mailbox) awaitSocket(ctx context.Context, seen *roster.Seen) error {
 		return err
 	}
 	defer w.Close()
-	timer := time.NewTimer(reappearance)
-	defer timer.Stop()
-	for {
-		if _, err := os.Lstat(path); err == nil {
-			return nil
-		}
-		if now, err := m.store.Look(seen.ID); err != nil || now.State != protocol.Active || now.Epoch != seen.Epoch {
-			return nil
-		}
-		select {
-		case <-w.Events():
-		case <-timer.C:
-			return fmt.Errorf("%w: process %d lives, but its socket %s has vanished", protocol.ErrPeerGone, seen.PID, path)
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	if _, err := os.Stat(path); err == nil {
+		return nil
 	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-w.Events():
+		return nil
+	case <-timer.C: // it may have been killed, of which nothing tells here
+		return m.endedWhile(seen)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// endedWhile is ended for a peer whose process may have.
+func (m *Mailbox) endedWhile(seen *roster.Seen) error {
+	if process.Alive(process.ID{PID: seen.PID, Start: seen.Start}) {
+		return nil
+	}
+	return m.ended(seen)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +28,24 @@ func (m *Mailbox) seal(ctx context.Context) error {
 		return err
 	}
 	m.refuse()
+	for begun := time.Now(); ; {
+		err := m.drainInTurn(ctx)
+		if err == nil || !errors.As(err, new(unix.Errno)) || time.Since(begun) > shortage {
+			return err
+		}
+		select {
+		case <-time.After(shortPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// shortage is how long a goodbye waits for descriptors: without them, what was
+// accepted cannot all be read.
+const shortage = 2 * time.Second
+
+func (m *Mailbox) drainInTurn(ctx context.Context) error {
 	if err := m.take(ctx); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,7 +134,8 @@ func TestSilentConnectionsAreLimited(t *testing.T) {
 	require.LessOrEqual(t, len(b.strangers), maxStrangers)
 	told.mu.Lock()
 	defer told.mu.Unlock()
-	require.LessOrEqual(t, len(told.all), 1+int(time.Since(begun)/seldom), "the log is not theirs to fill")
+	crowded := slices.DeleteFunc(told.all, func(text string) bool { return !strings.Contains(text, "wait to say who they are") })
+	require.LessOrEqual(t, len(crowded), 1+int(time.Since(begun)/seldom), "the log is not theirs to fill")
 }
 
 // One that has written since it was read last is heard before it would be closed

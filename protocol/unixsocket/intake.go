@@ -78,10 +78,9 @@ func (m *Mailbox) resume() {
 	sealed, strangers, unwatched := m.sealed, slices.Clone(m.strangers), m.unwatched
 	m.unwatched = nil
 	m.mu.Unlock()
-	if !sealed {
-		if err := m.poller.add(m.listener.fd); err != nil && !errors.Is(err, unix.EEXIST) {
-			m.later(err)
-		}
+	if sealed && !m.drained {
+		_ = m.drain() // whoever seals is told
+		return
 	}
 	for _, c := range unwatched {
 		m.watch(c)
@@ -89,6 +88,11 @@ func (m *Mailbox) resume() {
 	for _, c := range strangers {
 		if c.unmet != nil {
 			m.receive(c)
+		}
+	}
+	if !sealed {
+		if err := m.poller.add(m.listener.fd); err != nil && !errors.Is(err, unix.EEXIST) {
+			m.later(err)
 		}
 	}
 }

@@ -31,15 +31,22 @@ type listener struct {
 func listen(tmp, path string) (*listener, error) {
 	draft := filepath.Join(tmp, strings.ToLower(rand.Text()[:8]))
 	fd, err := bind(draft)
+	if errors.Is(err, fs.ErrNotExist) { // cleaners remove what is empty, too
+		_ = os.Mkdir(tmp, 0o700)
+		fd, err = bind(draft)
+	}
 	if err != nil {
 		return nil, err
 	}
 	step.Here("listening")
 	info, err := os.Lstat(draft)
 	if err == nil {
-		err = os.Link(draft, path)
+		if err = os.Link(draft, path); err != nil && !errors.Is(err, fs.ErrExist) {
+			err = os.Rename(draft, path) // not every file system has links
+		}
 	}
-	if err = errors.Join(err, os.Remove(draft)); err != nil {
+	_ = os.Remove(draft)
+	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
@@ -110,6 +117,9 @@ func (m *Mailbox) guard() {
 		if !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		if m.isSealed() {
+			continue
+		}
 		// Locked, or it might be made in a route that is being cleared away.
 		err = m.store.Locked(m.over, func() error {
 			if err := m.take(m.over); err != nil {
@@ -142,6 +152,11 @@ func (m *Mailbox) relisten() error {
 	}
 	l, err := listen(m.store.Path("tmp"), m.listener.path)
 	if err != nil {
+		return err
+	}
+	if _, err := m.acceptAll(); err != nil { // who found the old one just before it vanished
+		l.unlink()
+		l.close()
 		return err
 	}
 	m.poller.remove(m.listener.fd)

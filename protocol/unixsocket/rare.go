@@ -25,7 +25,7 @@ func (r *rare) tell(err error, now time.Time) error {
 		return nil
 	}
 	if r.untold > 0 {
-		err = fmt.Errorf("%w (%d more like it were not told)", err, r.untold)
+		err = fmt.Errorf("%w (others that were not told: %d)", err, r.untold)
 	}
 	r.told, r.untold = now, 0
 	return err

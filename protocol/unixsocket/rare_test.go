@@ -19,8 +19,8 @@ func TestRareTroubleIsCounted(t *testing.T) {
 	}
 	err := r.tell(trouble, now.Add(seldom))
 	require.ErrorIs(t, err, trouble)
-	require.EqualError(t, err, "trouble (999 more like it were not told)")
+	require.EqualError(t, err, "trouble (others that were not told: 999)")
 	require.NoError(t, r.tell(trouble, now.Add(seldom+1)))
-	require.EqualError(t, r.tell(trouble, now.Add(2*seldom)), "trouble (1 more like it were not told)")
+	require.EqualError(t, r.tell(trouble, now.Add(2*seldom)), "trouble (others that were not told: 1)")
 	require.Equal(t, trouble, r.tell(trouble, now.Add(3*seldom)))
 }
