@@ -103,8 +103,8 @@ func (s *Store) Seize(ctx context.Context) error {
 }
 
 // Close shuts the store down if this handle owns it, and waits ten seconds for
-// its clients then; otherwise it drops the handle. Clients that were connected through it stay
-// connected until they leave.
+// its clients then; otherwise it drops the handle. Clients that were connected
+// through it stay connected until they leave.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	closed := s.closed

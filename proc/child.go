@@ -148,7 +148,7 @@ func (c *Child) reap(exit *process.Exit) {
 	for _, l := range c.lines {
 		l.flush()
 	}
-	// The pipes stay open until here: had the collector closed it, the child
+	// The pipes stay open until here: had the collector closed them, the child
 	// would take a living parent for dead.
 	_ = c.release()
 	if err != nil {

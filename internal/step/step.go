@@ -1,9 +1,9 @@
 // Package step has names for the points between any two steps that other
-// processes could see, so that tests can end a process at each.
+// processes could see, so that tests can end or stop a process at each.
 package step
 
 // On is called at each point with its name, unless it is nil. Who sets it does
-// so before anything else is called.
+// so while nothing else is under way.
 var On func(name string)
 
 // Here is a point.

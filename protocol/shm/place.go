@@ -50,7 +50,7 @@ func inMemory(dir string) error {
 		return nil
 	}
 	hint := ", as " + memory + " mostly is"
-	if strings.HasPrefix(dir, memory) {
+	if dir == memory || strings.HasPrefix(dir, memory+"/") {
 		hint = ""
 	}
 	return fmt.Errorf("%s is not on tmpfs: choose a route that is%s: %w", dir, hint, errors.ErrUnsupported)
