@@ -7,7 +7,7 @@ import "strings"
 func WithoutNotices(text string) string {
 	var kept strings.Builder
 	for line := range strings.Lines(text) {
-		if !strings.Contains(line, "WARN ipcmgr") && strings.Contains(line, "not watched") {
+		if !strings.Contains(line, "WARN ipcmgr") || !strings.Contains(line, "not watched") {
 			kept.WriteString(line)
 		}
 	}
