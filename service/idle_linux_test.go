@@ -4,13 +4,12 @@ package service_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 )
 
 // A service that has nothing to do, and has made a call itself, makes no system
@@ -31,7 +30,7 @@ func TestIdleServiceSleeps(t *testing.T) {
 		kid := start(t, st, "idle")
 		fmt.Fprintln(kid.in)
 		kid.line(t) // it has made its call
-		n, _ := sleeps(t, kid.Process.Pid)
+		n, _, _ := trial.Sleeps(kid.Process.Pid)
 		idlers[cfg.Protocol[0]] = &idler{kid: kid, first: n, last: n}
 	}
 	ctx := testContext(t)
@@ -52,7 +51,8 @@ func TestIdleServiceSleeps(t *testing.T) {
 				continue
 			}
 			restless++
-			n, all := sleeps(t, i.kid.Process.Pid)
+			n, all, ok := trial.Sleeps(i.kid.Process.Pid)
+			require.True(t, ok, "the service has ended")
 			if i.quiet++; n != i.last || !all {
 				i.quiet, i.last = 0, n
 			}
@@ -62,29 +62,4 @@ func TestIdleServiceSleeps(t *testing.T) {
 		i.kid.in.Close() // it ends
 		require.NoError(t, i.kid.Wait())
 	}
-}
-
-// sleeps counts how often the threads of a process have gone to sleep, and says
-// whether all sleep: none runs, is about to, or was stopped.
-func sleeps(t *testing.T, pid int) (n int, all bool) {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
-	require.NoError(t, err)
-	require.NotEmpty(t, files, "the service has ended")
-	all = true
-	for _, file := range files {
-		status, err := os.ReadFile(file)
-		if err != nil { // a thread that has just ended
-			continue
-		}
-		for line := range strings.Lines(string(status)) {
-			if state, is := strings.CutPrefix(line, "State:\t"); is && !strings.HasPrefix(state, "S") {
-				all = false
-			}
-			var count int
-			if _, err := fmt.Sscanf(line, "voluntary_ctxt_switches: %d", &count); err == nil {
-				n += count
-			}
-		}
-	}
-	return n, all
 }

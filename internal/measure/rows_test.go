@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -92,37 +91,6 @@ func TestLastWords(t *testing.T) {
 	require.Nil(t, results)
 	_, err = plan(measure.Row{Lane: "sour: at the end", Size: 64, Dir: t.TempDir()}).Run(t.Context())
 	require.ErrorContains(t, err, "the host process: exit status 1: left in sorrow")
-}
-
-// What a row says of a disk is true of one only.
-func TestKeeps(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux tells")
-	}
-	on := func(dir, lane string) string {
-		p := plan(measure.Row{Lane: lane, Size: 64, Dir: dir})
-		p.Rounds, p.Tasks[0].Shapes = 1, []measure.Shape{measure.Trip}
-		results, err := p.Run(t.Context())
-		require.NoError(t, err)
-		return results[0].Durable
-	}
-	if dir, err := os.MkdirTemp("/dev/shm", "b"); err == nil {
-		defer os.RemoveAll(dir)
-		require.Equal(t, "memory: sync gains nothing", on(dir, "kept: "+measure.Synced))
-		require.Equal(t, "memory: outlives processes", on(dir, "kept: "+measure.Unsynced))
-		require.Equal(t, measure.InFlight, on(dir, measure.RawUnix().Name))
-	}
-	disk, err := os.MkdirTemp("/var/tmp", "b")
-	if err != nil {
-		t.Skip("no disk:", err)
-	}
-	defer os.RemoveAll(disk)
-	if on(disk, "kept: "+measure.Unsynced) != measure.Unsynced {
-		t.Skip("/var/tmp is in memory")
-	}
-	require.Equal(t, measure.Synced, on(disk, "kept: "+measure.Synced))
-	require.Equal(t, "memory: outlives processes", on(disk, "memory: "+measure.Unsynced), "a lane in memory is never on a disk")
-	require.Empty(t, entries(t, disk))
 }
 
 // What a killed run left is gone after the next one; what is not its own stays.

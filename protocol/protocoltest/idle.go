@@ -1,20 +1,18 @@
 package protocoltest
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/ipcmgr/ipcmgr/internal/trial"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
 // idle is about clients that wait. It applies where the system tells of every
 // thread how often it was put to sleep.
 func idle(t *testing.T, h Harness) {
-	if _, _, ok := sleeps(os.Getpid()); h.Processes && ok && !h.Polls {
+	if _, _, ok := trial.Sleeps(os.Getpid()); h.Processes && ok && !h.Polls {
 		h.run(t, "NoPeriodicCalls", noPeriodicCalls)
 	}
 }
@@ -32,7 +30,7 @@ func noPeriodicCalls(s *scene) {
 	b := s.connect("b", protocol.New)
 	a.tell(order{Op: "idle"})
 	a.hear()
-	first, _, _ := sleeps(pid)
+	first, _, _ := trial.Sleeps(pid)
 	begun, last := time.Now(), first
 	for quiet := 0; quiet < looks; { // looks, not time: nobody looks while the machine stands still
 		select {
@@ -41,7 +39,7 @@ func noPeriodicCalls(s *scene) {
 			s.Fatalf("the threads of a process that waits went to sleep %d times in %v, and never rested for %v",
 				last-first, time.Since(begun).Round(time.Second), looks*look)
 		}
-		n, all, ok := sleeps(pid)
+		n, all, ok := trial.Sleeps(pid)
 		if !ok {
 			s.Fatal("the client that waits has died")
 		}
@@ -53,28 +51,4 @@ func noPeriodicCalls(s *scene) {
 	if r := a.finish(); r.Err != "" {
 		s.Errorf("the client that waited: %s", r.Err)
 	}
-}
-
-// sleeps counts how often the threads of a process have gone to sleep, and says
-// whether all sleep: none runs, is about to, or was stopped.
-func sleeps(pid int) (n int, all, ok bool) {
-	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
-	all = true
-	for _, file := range files {
-		status, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(status)) {
-			if state, is := strings.CutPrefix(line, "State:\t"); is && !strings.HasPrefix(state, "S") {
-				all = false
-			}
-			var count int
-			if _, err := fmt.Sscanf(line, "voluntary_ctxt_switches: %d", &count); err == nil {
-				n += count
-				ok = true
-			}
-		}
-	}
-	return n, all, ok
 }
