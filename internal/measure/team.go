@@ -179,7 +179,11 @@ func (t *team) disperse() error {
 func (t *team) abandon(err error) error {
 	for _, p := range slices.Backward(t.processes) {
 		alone := p.tell(order{Do: "usage"}) != nil // nobody reads it
-		if end := p.end(); alone && end != nil {
+		end := p.end()
+		// One that is just ending may seem to read; who complains of how it had to
+		// leave ends with 1.
+		alone = alone || p.cmd.ProcessState.ExitCode() != 1
+		if alone && end != nil {
 			err = end
 		}
 	}
