@@ -1,14 +1,16 @@
 package disk
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 )
 
 // RemoveAll removes what name is in d, and if it is a directory all that is in
-// it. Nothing is followed. That there is nothing is no error. The error matches
-// fs.ErrExist if somebody makes files in it meanwhile.
-func RemoveAll(d Dir, name string) error {
+// it. Nothing is followed. That there is nothing is no error. Others may have
+// the directory open and make files in it until it is gone: they are removed,
+// too, until ctx ends; context.Cause(ctx) is the error then.
+func RemoveAll(ctx context.Context, d Dir, name string) error {
 	info, err := d.Stat(name)
 	if err != nil {
 		return gone(err)
@@ -16,13 +18,21 @@ func RemoveAll(d Dir, name string) error {
 	if !info.Mode.IsDir() {
 		return gone(d.Remove(name))
 	}
-	if err := removeContent(d, name); err != nil {
-		return gone(err)
+	for {
+		err := removeContent(ctx, d, name)
+		if err == nil {
+			err = d.Rmdir(name)
+		}
+		if !errors.Is(err, fs.ErrExist) { // which a directory that is not empty gives
+			return gone(err)
+		}
+		if ctx.Err() != nil {
+			return errors.Join(context.Cause(ctx), err)
+		}
 	}
-	return gone(d.Rmdir(name))
 }
 
-func removeContent(d Dir, name string) error {
+func removeContent(ctx context.Context, d Dir, name string) error {
 	sub, err := d.Sub(name)
 	if err != nil {
 		return err
@@ -33,7 +43,7 @@ func removeContent(d Dir, name string) error {
 		return err
 	}
 	for _, name := range names {
-		err = errors.Join(err, RemoveAll(sub, name))
+		err = errors.Join(err, RemoveAll(ctx, sub, name))
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -24,7 +25,7 @@ func unfinishedName() string { return Dot + "-" + strings.ToLower(rand.Text()[:8
 // build makes the dot directory of a store under another name and renames it
 // into place. If it is owned, this process is present in it before anybody can
 // see it.
-func (k *Kind) build(dir disk.Dir, h head, owned bool) (*ownership, error) {
+func (k *Kind) build(ctx context.Context, dir disk.Dir, h head, owned bool) (*ownership, error) {
 	name := unfinishedName()
 	if err := dir.Mkdir(name); err != nil {
 		return nil, err
@@ -38,21 +39,21 @@ func (k *Kind) build(dir disk.Dir, h head, owned bool) (*ownership, error) {
 	}
 	if err != nil {
 		own.discard(filepath.Join(dir.Path(), name))
-		return nil, errors.Join(err, disk.RemoveAll(dir, name))
+		return nil, errors.Join(err, disk.RemoveAll(ctx, dir, name))
 	}
 	if h.Settings.Sync {
 		if err := dir.Sync(); err != nil {
-			return nil, errors.Join(err, demolish(dir, own))
+			return nil, errors.Join(err, demolish(ctx, dir, own))
 		}
 	}
 	return own, nil
 }
 
 // demolish removes a store that came to nothing after it was in place.
-func demolish(dir disk.Dir, own *ownership) error {
+func demolish(ctx context.Context, dir disk.Dir, own *ownership) error {
 	own.discard(filepath.Join(dir.Path(), Dot))
 	ruin := unfinishedName()
-	return errors.Join(dir.Rename(Dot, dir, ruin), disk.RemoveAll(dir, ruin))
+	return errors.Join(dir.Rename(Dot, dir, ruin), disk.RemoveAll(ctx, dir, ruin))
 }
 
 // furnish puts into a store what belongs there. The ownership is of use, or to
@@ -117,7 +118,7 @@ func (k *Kind) clear(route string) (left int) {
 // clearRubble removes what a power cut left of a store that was being removed,
 // and says whether it did. A store that stands, or is being made, has its file
 // "store" from the first instant.
-func clearRubble(route disk.Dir) bool {
+func clearRubble(ctx context.Context, route disk.Dir) bool {
 	dot, err := route.Sub(Dot)
 	if err != nil {
 		return false
@@ -133,7 +134,7 @@ func clearRubble(route disk.Dir) bool {
 	// store by now: if so, it is not empty.
 	names, err := dot.Names()
 	for _, name := range names {
-		err = errors.Join(err, disk.RemoveAll(dot, name))
+		err = errors.Join(err, disk.RemoveAll(ctx, dot, name))
 	}
 	return err == nil && route.Rmdir(Dot) == nil
 }

@@ -58,7 +58,7 @@ func (r *Roster) Enter(ctx context.Context, o protocol.ConnectOptions, setup fun
 			if err := admit(o.Mode, &f.Peer); err != nil {
 				return err
 			}
-			e, err = r.enter(&f, o, setup)
+			e, err = r.enter(ctx, &f, o, setup)
 			return err
 		})
 	}
@@ -83,7 +83,7 @@ func admit(mode protocol.Mode, p *protocol.Peer) error {
 	return nil
 }
 
-func (r *Roster) enter(f *found, o protocol.ConnectOptions, setup func(e *Entry) error) (_ *Entry, err error) {
+func (r *Roster) enter(ctx context.Context, f *found, o protocol.ConnectOptions, setup func(e *Entry) error) (_ *Entry, err error) {
 	p, err := appear(r.Path())
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (r *Roster) enter(f *found, o protocol.ConnectOptions, setup func(e *Entry)
 		_ = r.entered()
 		return e, nil
 	}
-	return nil, errors.Join(err, r.undo(e, f))
+	return nil, errors.Join(err, r.undo(ctx, e, f))
 }
 
 // admitted counts e among the clients of the handle, and tells it what nobody

@@ -58,7 +58,7 @@ func (k *Kind) spawn(ctx context.Context, route string, s protocol.Settings) (*R
 	s.Temporary = route == ""
 	if s.Temporary {
 		_, _ = k.Collect(ctx) // in passing: who wants to know calls it
-		return k.spawnTemporary(s)
+		return k.spawnTemporary(ctx, s)
 	}
 	if err := k.check(route); err != nil {
 		if _, there := os.Lstat(filepath.Join(route, Dot)); there == nil { // which is the nearer reason
@@ -70,20 +70,20 @@ func (k *Kind) spawn(ctx context.Context, route string, s protocol.Settings) (*R
 	if err != nil {
 		return nil, err
 	}
-	r, err := k.spawnIn(route, s, made)
+	r, err := k.spawnIn(ctx, route, s, made)
 	if err != nil && made {
 		err = errors.Join(err, removeEmpty(filepath.Clean(route)))
 	}
 	return r, err
 }
 
-func (k *Kind) spawnIn(route string, s protocol.Settings, made bool) (*Roster, error) {
+func (k *Kind) spawnIn(ctx context.Context, route string, s protocol.Settings, made bool) (*Roster, error) {
 	dir, err := k.openRoute(route)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	if _, err := dir.Stat(Dot); err == nil && !clearRubble(dir) {
+	if _, err := dir.Stat(Dot); err == nil && !clearRubble(ctx, dir) {
 		return nil, fmt.Errorf("%w: %s", protocol.ErrStoreExists, route)
 	}
 	if k.Perl != nil {
@@ -96,13 +96,13 @@ func (k *Kind) spawnIn(route string, s protocol.Settings, made bool) (*Roster, e
 		}
 	}
 	k.clear(filepath.Clean(route))
-	own, err := k.build(dir, head{Version: version, Protocol: k.Protocol, Settings: s, Made: made}, true)
+	own, err := k.build(ctx, dir, head{Version: version, Protocol: k.Protocol, Settings: s, Made: made}, true)
 	if err != nil {
 		return nil, err
 	}
 	r, err := k.open(route)
 	if err != nil {
-		return nil, errors.Join(err, demolish(dir, own))
+		return nil, errors.Join(err, demolish(ctx, dir, own))
 	}
 	r.own = own
 	return r, nil
@@ -135,7 +135,7 @@ func (k *Kind) join(ctx context.Context, route string, s protocol.Settings) (*Ro
 	}
 	defer dir.Close()
 	s.Temporary = false
-	_, err = k.build(dir, head{Version: version, Protocol: k.Protocol, Settings: s}, false)
+	_, err = k.build(ctx, dir, head{Version: version, Protocol: k.Protocol, Settings: s}, false)
 	if err != nil && !errors.Is(err, protocol.ErrStoreExists) { // another joins, too
 		return nil, err
 	}

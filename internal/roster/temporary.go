@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -66,10 +67,10 @@ func (k *Kind) prepare(b base) error {
 }
 
 // spawnTemporary makes a store in the first place that will do.
-func (k *Kind) spawnTemporary(s protocol.Settings) (*Roster, error) {
+func (k *Kind) spawnTemporary(ctx context.Context, s protocol.Settings) (*Roster, error) {
 	var reasons error
 	for _, b := range k.bases() {
-		r, err := k.spawnUnder(b, s)
+		r, err := k.spawnUnder(ctx, b, s)
 		if err == nil {
 			return r, nil
 		}
@@ -78,7 +79,7 @@ func (k *Kind) spawnTemporary(s protocol.Settings) (*Roster, error) {
 	return nil, fmt.Errorf("no place for a temporary store, set XDG_RUNTIME_DIR or TMPDIR to one: %w", reasons)
 }
 
-func (k *Kind) spawnUnder(b base, s protocol.Settings) (*Roster, error) {
+func (k *Kind) spawnUnder(ctx context.Context, b base, s protocol.Settings) (*Roster, error) {
 	for {
 		route := filepath.Join(b.path(), strings.ToLower(rand.Text()[:8]))
 		if err := k.check(route); err != nil {
@@ -94,7 +95,7 @@ func (k *Kind) spawnUnder(b base, s protocol.Settings) (*Roster, error) {
 		if !made {
 			continue // the name is taken
 		}
-		r, err := k.spawnIn(route, s, true)
+		r, err := k.spawnIn(ctx, route, s, true)
 		if err != nil {
 			err = errors.Join(err, removeEmpty(route))
 		}

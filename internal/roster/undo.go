@@ -94,10 +94,10 @@ func (r *Roster) settle() {
 
 // undo takes back what stands of a client whose Enter failed after its mailbox
 // was made. What it cannot remove, the note of who was entering still tells of.
-func (r *Roster) undo(e *Entry, before *found) error {
+func (r *Roster) undo(ctx context.Context, e *Entry, before *found) error {
 	err := r.owe(e.rec, func() error { return r.restore(before) })
 	if e.Found == protocol.Gone {
-		err = errors.Join(err, r.eraseMailbox(e.ID))
+		err = errors.Join(err, r.eraseMailbox(ctx, e.ID))
 	}
 	if err == nil {
 		err = r.entered()
@@ -117,14 +117,20 @@ func (r *Roster) restore(before *found) error {
 	return err
 }
 
-func (r *Roster) eraseMailbox(id string) error {
+func (r *Roster) eraseMailbox(ctx context.Context, id string) error {
+	if err := r.RemoveBox(ctx, Key(id)); err != nil || r.perl == nil {
+		return err
+	}
+	return r.perl.Erase(id)
+}
+
+// RemoveBox removes the directory of a mailbox. Senders that do not know yet
+// may be leaving their names in it.
+func (r *Roster) RemoveBox(ctx context.Context, key string) error {
 	boxes, err := r.dot.Sub("box")
 	if err != nil {
 		return err
 	}
 	defer boxes.Close()
-	if err := disk.RemoveAll(boxes, Key(id)); err != nil || r.perl == nil {
-		return err
-	}
-	return r.perl.Erase(id)
+	return disk.RemoveAll(ctx, boxes, key)
 }

@@ -111,7 +111,7 @@ func (r *Roster) clearAway(ctx context.Context) error {
 	}
 	// Who waits for room in one of its mailboxes would never hear of it.
 	gate.Raze(filepath.Join(route, left.name, "box"))
-	err = errors.Join(err, removeAll(ctx, dir, left.name))
+	err = errors.Join(err, disk.RemoveAll(ctx, dir, left.name))
 	if r.head.Made {
 		err = errors.Join(err, removeEmpty(route))
 	}
@@ -159,18 +159,4 @@ func (r *Roster) ids() ([]string, error) {
 		}
 	}
 	return ids, nil
-}
-
-// removeAll removes a directory in which clients may still be at work. They
-// make files in directories that they have open, until these are removed.
-func removeAll(ctx context.Context, d disk.Dir, name string) error {
-	for {
-		err := disk.RemoveAll(d, name)
-		if !errors.Is(err, fs.ErrExist) { // which a directory that is not empty gives
-			return err
-		}
-		if ctx.Err() != nil {
-			return errors.Join(context.Cause(ctx), err)
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package bbolt
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -43,8 +44,8 @@ func (s *site) close() {
 
 // make makes the directory of an empty mailbox in the place of what may be
 // there. It is built below tmp, so it appears whole or not at all.
-func (s *site) make(name string) error {
-	if err := s.remove(name); err != nil {
+func (s *site) make(ctx context.Context, name string) error {
+	if err := s.remove(ctx, name); err != nil {
 		return err
 	}
 	build := draftName()
@@ -56,14 +57,14 @@ func (s *site) make(name string) error {
 		err = s.tmp.Rename(build, s.boxes, name)
 	}
 	if err != nil {
-		return errors.Join(err, disk.RemoveAll(s.tmp, build))
+		return errors.Join(err, disk.RemoveAll(ctx, s.tmp, build))
 	}
 	return s.sync()
 }
 
 // remove takes a mailbox away at once, and then removes it. A durable one is
 // gone before that: or a power cut might bring a part of it back.
-func (s *site) remove(name string) error {
+func (s *site) remove(ctx context.Context, name string) error {
 	grave := draftName()
 	err := s.boxes.Rename(name, s.tmp, grave)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -72,7 +73,7 @@ func (s *site) remove(name string) error {
 	if err == nil {
 		err = s.sync()
 	}
-	return errors.Join(err, disk.RemoveAll(s.tmp, grave))
+	return errors.Join(err, disk.RemoveAll(ctx, s.tmp, grave))
 }
 
 func (s *site) sync() error {

@@ -18,7 +18,7 @@ import (
 func newBox(t testing.TB, boxes, name string, durable bool) {
 	t.Helper()
 	site := siteOf(t, boxes, durable)
-	require.NoError(t, site.make(name))
+	require.NoError(t, site.make(t.Context(), name))
 }
 
 func siteOf(t testing.TB, boxes string, durable bool) *site {
@@ -160,7 +160,7 @@ func TestRemovedMailboxTakesNothing(t *testing.T) {
 	waiting := make(chan error, 1)
 	go func() { waiting <- f.write(context.Background(), add("late")) }()
 	eventually(t, other.wanted)
-	require.NoError(t, siteOf(t, boxes, false).remove("b"))
+	require.NoError(t, siteOf(t, boxes, false).remove(t.Context(), "b"))
 	newBox(t, boxes, "b", false)
 	require.NoError(t, lock.Unlock())
 	require.ErrorIs(t, <-waiting, errReplaced)

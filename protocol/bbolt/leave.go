@@ -113,7 +113,7 @@ func (m *mailbox) lineUp(back []protocol.Delivery) (line []uint64) {
 func (m *mailbox) remove(ctx context.Context) error {
 	m.keeper.Seal()
 	return m.own.alone(ctx, func() error {
-		return m.store.at(func(s *site) error { return s.remove(m.entry.Key) })
+		return m.store.at(func(s *site) error { return s.remove(ctx, m.entry.Key) })
 	})
 }
 

@@ -80,7 +80,7 @@ func (m *mailbox) enter(ctx context.Context, e *roster.Entry) error {
 	box := m.store.Box(e.Key)
 	lost, err := mendBox(box)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = m.store.at(func(s *site) error { return s.make(e.Key) })
+		err = m.store.at(func(s *site) error { return s.make(ctx, e.Key) })
 	}
 	if err == nil {
 		err = m.open(box, e.Key)

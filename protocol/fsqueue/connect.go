@@ -22,7 +22,7 @@ func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protoco
 	if m.notice == nil {
 		m.notice = func(error) {}
 	}
-	e, err := s.Enter(ctx, o, m.enter)
+	e, err := s.Enter(ctx, o, func(e *roster.Entry) error { return m.enter(ctx, e) })
 	if err != nil {
 		if m.entry != nil {
 			m.release()
@@ -37,11 +37,11 @@ func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protoco
 }
 
 // enter takes the mailbox up, or leaves nothing of a new one.
-func (m *mailbox) enter(e *roster.Entry) error {
+func (m *mailbox) enter(ctx context.Context, e *roster.Entry) error {
 	m.entry = e
 	if fresh(e) {
 		// What lies there is of a Connect or Leave that was killed half-way.
-		if err := m.store.removeBox(e.Key); err != nil {
+		if err := m.store.RemoveBox(ctx, e.Key); err != nil {
 			return err
 		}
 	}
@@ -51,7 +51,7 @@ func (m *mailbox) enter(e *roster.Entry) error {
 	}
 	m.release()
 	if fresh(e) {
-		err = errors.Join(err, m.store.removeBox(e.Key), m.store.Perl().Erase(m.id))
+		err = errors.Join(err, m.store.RemoveBox(ctx, e.Key), m.store.Perl().Erase(m.id))
 	}
 	return err
 }
@@ -180,16 +180,6 @@ func (m *mailbox) sync() error {
 	}
 	defer boxes.Close()
 	return errors.Join(m.gate.Sync(), m.shelf.fresh.Sync(), m.box.Sync(), boxes.Sync())
-}
-
-// removeBox removes a mailbox's directory, whatever is in it.
-func (s *store) removeBox(key string) error {
-	boxes, err := s.FS().OpenDir(s.Path("box"))
-	if err != nil {
-		return err
-	}
-	defer boxes.Close()
-	return disk.RemoveAll(boxes, key)
 }
 
 // ensure opens a directory in d, and makes it first if it is missing.

@@ -109,13 +109,5 @@ func (m *mailbox) clear(ctx context.Context) error {
 	if err := m.door.close(m.shelf); err != nil {
 		return err
 	}
-	for {
-		err := m.store.removeBox(m.entry.Key)
-		if !errors.Is(err, fs.ErrExist) { // which a directory that is not empty gives
-			return err
-		}
-		if ctx.Err() != nil {
-			return errors.Join(context.Cause(ctx), err)
-		}
-	}
+	return m.store.RemoveBox(ctx, m.entry.Key)
 }

@@ -20,7 +20,7 @@ func (s *store) Connect(ctx context.Context, o protocol.ConnectOptions) (protoco
 		m.entry = e
 		err := s.orFull(m.takeUp(ctx, e))
 		if err != nil && fresh(e) {
-			err = errors.Join(err, s.removeBox(ctx, e.Key))
+			err = errors.Join(err, s.RemoveBox(ctx, e.Key))
 		}
 		return err
 	}
@@ -51,11 +51,11 @@ func (m *mailbox) takeUp(ctx context.Context, e *roster.Entry) error {
 	m.aside = corrupt.Place{FS: m.store.FS(), Dir: m.store.Path("corrupt", e.Key)}
 	if fresh(e) {
 		// What lies there is of a Connect or Leave that was killed half-way.
-		if err := m.store.removeBox(ctx, e.Key); err != nil {
+		if err := m.store.RemoveBox(ctx, e.Key); err != nil {
 			return err
 		}
 	}
-	if err := m.makeDirs(); err != nil {
+	if err := m.makeDirs(ctx); err != nil {
 		return err
 	}
 	stood, err := makeMarks(m.box)
@@ -83,7 +83,7 @@ func (m *mailbox) takeUp(ctx context.Context, e *roster.Entry) error {
 
 // makeDirs makes what is missing of the mailbox's directories. What the holder
 // before was making for others is dropped.
-func (m *mailbox) makeDirs() error {
+func (m *mailbox) makeDirs(ctx context.Context) error {
 	if err := mkdir(m.box); err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (m *mailbox) makeDirs() error {
 		return err
 	}
 	defer box.Close()
-	if err := disk.RemoveAll(box, draftDir); err != nil {
+	if err := disk.RemoveAll(ctx, box, draftDir); err != nil {
 		return err
 	}
 	return box.Mkdir(draftDir)

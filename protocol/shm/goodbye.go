@@ -57,7 +57,7 @@ func (m *mailbox) Leave(ctx context.Context, d protocol.Departure) error {
 			return m.suspend(d)
 		}
 		m.keeper.Seal()
-		if err := m.store.removeBox(ctx, m.entry.Key); err != nil {
+		if err := m.store.RemoveBox(ctx, m.entry.Key); err != nil {
 			return err
 		}
 		m.free(func(i *inlet) { i.drop() }) // what follows may need the memory

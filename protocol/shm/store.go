@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/internal/roster"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
@@ -102,24 +101,6 @@ func (s *store) orFull(err error) error {
 		return fmt.Errorf("the file system of %s is full: receive what waits there, or mount it with a larger size: %w", s.Route(), unix.ENOSPC)
 	}
 	return err
-}
-
-// removeBox removes a mailbox's directory, in which senders may be making rings.
-func (s *store) removeBox(ctx context.Context, key string) error {
-	boxes, err := s.FS().OpenDir(s.Path("box"))
-	if err != nil {
-		return err
-	}
-	defer boxes.Close()
-	for {
-		err := disk.RemoveAll(boxes, key)
-		if !errors.Is(err, fs.ErrExist) { // which a directory that is not empty gives
-			return err
-		}
-		if ctx.Err() != nil {
-			return errors.Join(context.Cause(ctx), err)
-		}
-	}
 }
 
 // mkdir makes a directory of mode 0700 under any umask, unless it stands.

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -140,35 +138,13 @@ func (m *Mailbox) Leave(ctx context.Context, d protocol.Departure) error {
 	}
 	err := m.seal(ctx)
 	if err == nil {
-		err = m.entry.Leave(ctx, d, m.removeBox)
+		err = m.entry.Leave(ctx, d, func() error { return m.store.RemoveBox(ctx, m.entry.Key) })
 	} else {
 		m.entry.Abandon()
 	}
 	m.close()
 	return failed("leave", "", err)
 }
-
-// removeBox removes what stands for the mailbox in the store. It is moved away
-// first, because senders that do not know yet may be leaving their names in it.
-func (m *Mailbox) removeBox() error {
-	away := m.store.Path("tmp", fmt.Sprintf("box-%d-%d", os.Getpid(), boxesRemoved.Add(1)))
-	if err := os.Rename(m.box, away); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	var err error
-	for range 10 {
-		if err = os.RemoveAll(away); err == nil {
-			return nil
-		}
-	}
-	m.notice(err) // it is in nobody's way
-	return nil
-}
-
-var boxesRemoved atomic.Uint64
 
 // abandon ends the connection as a crash would.
 func (m *Mailbox) abandon() {

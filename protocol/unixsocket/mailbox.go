@@ -98,7 +98,7 @@ func connect(ctx context.Context, s *store, o protocol.ConnectOptions) (_ *Mailb
 			m.dismantle()
 		}
 	}()
-	m.entry, err = s.Enter(ctx, o, m.setup)
+	m.entry, err = s.Enter(ctx, o, func(e *roster.Entry) error { return m.setup(ctx, e) })
 	if err != nil {
 		return nil, err
 	}
@@ -118,11 +118,11 @@ func limit(set, none int) int {
 
 // setup makes the mailbox: what stands for it in the store and here. The store
 // is locked.
-func (m *Mailbox) setup(e *roster.Entry) (err error) {
+func (m *Mailbox) setup(ctx context.Context, e *roster.Entry) (err error) {
 	m.box = m.store.Box(e.Key)
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, m.removeBox())
+			err = errors.Join(err, m.store.RemoveBox(ctx, e.Key))
 		}
 	}()
 	if err := makeBox(m.box); err != nil {
