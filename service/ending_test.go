@@ -3,6 +3,7 @@ package service_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -134,5 +135,47 @@ func TestRequesterGone(t *testing.T) {
 		_, err := service.Call[int](testContext(t), caller(t, st, "me"), "svc", "echo", 1)
 		require.NoError(t, err)
 		require.EqualValues(t, 1, r.Stats().Undelivered)
+	})
+}
+
+// slowSender comes back late from a Send: the message is long there.
+type slowSender struct {
+	ipcmgr.Client
+	back func()
+}
+
+func (c slowSender) Send(ctx context.Context, to string, content any) error {
+	err := c.Client.Send(ctx, to, content)
+	c.back()
+	return err
+}
+
+// An answer that was deferred is given, and its request acknowledged, before
+// Serve returns: who leaves then leaves nothing unread.
+func TestServeWaitsForAnswersBeingGiven(t *testing.T) {
+	each(t, func(t *testing.T, st *ipcmgr.Store) {
+		client := connect(t, st, "svc")
+		got := make(chan struct{})
+		var svc *service.Service
+		svc = service.New(slowSender{client, func() {
+			<-got // by the caller
+			svc.End()
+			for range 1000 { // for Serve to return, if it did
+				runtime.Gosched()
+			}
+		}}, quiet)
+		service.Handle(svc, "later", func(ctx context.Context, _ any) (any, error) {
+			reply := service.RequestOf(ctx).Defer()
+			go reply.Send("done")
+			return nil, nil
+		})
+		ended := make(chan error, 1)
+		go func() { ended <- svc.Serve(testContext(t)) }()
+		said, err := service.Call[string](testContext(t), caller(t, st, "me"), "svc", "later", nil)
+		require.NoError(t, err)
+		require.Equal(t, "done", said)
+		close(got)
+		require.NoError(t, <-ended)
+		require.NoError(t, client.Disconnect(testContext(t), nil))
 	})
 }

@@ -31,6 +31,18 @@ func within(f func(ctx context.Context, calc, me ipcmgr.Client) error) {
 	}
 }
 
+// serving starts a service, and returns what ends it in order.
+func serving(ctx context.Context, svc *service.Service) (end func()) {
+	ended := make(chan error)
+	go func() { ended <- svc.Serve(ctx) }()
+	return func() {
+		svc.End()
+		if err := <-ended; err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
 type division struct{ A, B int }
 
 func divide(_ context.Context, d division) (int, error) {
@@ -44,7 +56,7 @@ func Example() {
 	within(func(ctx context.Context, calc, me ipcmgr.Client) error {
 		svc := service.New(calc)
 		service.Handle(svc, "divide", divide)
-		go svc.Serve(ctx) // it would be another process's
+		defer serving(ctx, svc)() // it would be another process's
 
 		caller := service.NewCaller(me)
 		defer caller.Close()
@@ -62,7 +74,7 @@ func ExampleGo() {
 	within(func(ctx context.Context, calc, me ipcmgr.Client) error {
 		svc := service.New(calc)
 		service.Handle(svc, "divide", divide)
-		go svc.Serve(ctx)
+		defer serving(ctx, svc)()
 
 		caller := service.NewCaller(me)
 		defer caller.Close()
@@ -89,7 +101,7 @@ func ExampleCaller_Receive() {
 			r := service.RequestOf(ctx)
 			return "answer", svc.Caller().Send(ctx, r.From, "message")
 		})
-		go svc.Serve(ctx)
+		defer serving(ctx, svc)()
 
 		caller := service.NewCaller(me)
 		defer caller.Close()
@@ -112,7 +124,7 @@ func ExampleRequest_Defer() {
 			work <- service.RequestOf(ctx).Defer()
 			return nil, nil
 		})
-		go svc.Serve(ctx)
+		defer serving(ctx, svc)()
 		go func() { (<-work).Send("done") }()
 
 		caller := service.NewCaller(me)
@@ -134,7 +146,7 @@ func ExampleUse() {
 	within(func(ctx context.Context, calc, me ipcmgr.Client) error {
 		svc := service.New(calc, service.Use(logged))
 		service.Handle(svc, "divide", divide)
-		go svc.Serve(ctx)
+		defer serving(ctx, svc)()
 
 		caller := service.NewCaller(me)
 		defer caller.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipcmgr/ipcmgr"
@@ -23,9 +24,8 @@ type Request struct {
 	ctx     context.Context
 	release context.CancelFunc
 
-	mu       sync.Mutex
-	deferred bool
-	answered bool
+	deferred atomic.Bool
+	answered sync.Once
 }
 
 type requestKey struct{}
@@ -41,9 +41,7 @@ func RequestOf(ctx context.Context) *Request {
 // handler's context goes on until the answer is given. A service that ends
 // answers what is still deferred with Ending.
 func (r *Request) Defer() *Reply {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.deferred = true
+	r.deferred.Store(true)
 	return &Reply{r}
 }
 
@@ -119,23 +117,20 @@ func (s *Service) serveRequest(ctx context.Context, it item) {
 			return err
 		})
 	}
-	r.mu.Lock()
-	deferred := r.deferred
-	r.mu.Unlock()
-	if !deferred || err != nil {
+	if !r.deferred.Load() || err != nil {
 		_ = r.answer(value, err) // that it did not arrive is counted; the service lives on
 	}
 }
 
-// answer sends the one response, and acknowledges the request.
+// answer answers the request, or waits until another has.
 func (r *Request) answer(value any, err error) error {
-	r.mu.Lock()
-	was := r.answered
-	r.answered = true
-	r.mu.Unlock()
-	if was {
-		return ErrAnswered
-	}
+	given := error(ErrAnswered)
+	r.answered.Do(func() { given = r.give(value, err) })
+	return given
+}
+
+// give sends the one response, and acknowledges the request.
+func (r *Request) give(value any, err error) error {
 	defer r.release()
 	defer r.s.open.remove(r)
 	if err != nil && r.s.durable && r.s.caller.Store().Features().Suspends && r.s.interrupted() {
@@ -212,7 +207,8 @@ func (s *Service) responseTo(r *Request, value any, err error) responseContent {
 // interrupted says whether the service ends because its context has.
 func (s *Service) interrupted() bool { return s.ctx.Err() != nil }
 
-// abandonOpen answers what is deferred when the service ends.
+// abandonOpen answers what is deferred when the service ends. Nothing is half
+// answered then.
 func (s *Service) abandonOpen() {
 	for _, r := range s.open.list() {
 		_ = r.answer(nil, Errorf(Ending, "the service ends"))

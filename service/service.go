@@ -131,8 +131,11 @@ func (s *Service) End() { s.end(errEnd) }
 //
 // The client stays connected, and requests that were not taken stay in its
 // mailbox. It should leave soon: with Disconnect, which tells callers that there
-// will be no answer, or with Suspend if the service is to come back. Serve is
-// called once.
+// will be no answer, or with Suspend if the service is to come back. It should
+// not leave before: of a request that was just answered, that it was read may
+// not be on record yet, and an audit would tell of a message dropped. So who
+// serves in the process of the store's owner ends the service and waits for it
+// before Shutdown. Serve is called once.
 func (s *Service) Serve(ctx context.Context) error {
 	if !s.serving.CompareAndSwap(false, true) {
 		return s.failed(errors.New("it serves already, or did"))
