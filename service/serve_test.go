@@ -72,7 +72,7 @@ func TestErrors(t *testing.T) {
 				require.EqualValues(t, stats.Requests-1, stats.Errors)
 				require.EqualValues(t, 3, stats.Methods["number"].Requests)
 				require.EqualValues(t, 2, stats.Methods["number"].Errors)
-			})
+			}, func(cfg *ipcmgr.Config) { cfg.MaxMessage = 64 << 10 })
 		})
 	}
 }

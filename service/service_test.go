@@ -71,9 +71,9 @@ func each(t *testing.T, f func(t *testing.T, st *ipcmgr.Store), change ...func(*
 }
 
 // eachWire is each with both serializers: for what is about the form of messages.
-func eachWire(t *testing.T, f func(t *testing.T, st *ipcmgr.Store)) {
+func eachWire(t *testing.T, f func(t *testing.T, st *ipcmgr.Store), change ...func(*ipcmgr.Config)) {
 	for _, ser := range []string{"json", "msgpack"} {
-		each(t, f, func(cfg *ipcmgr.Config) { cfg.Serializer = ser })
+		each(t, f, append(change, func(cfg *ipcmgr.Config) { cfg.Serializer = ser })...)
 	}
 }
 
