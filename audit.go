@@ -85,6 +85,24 @@ func (a *Audit) Err() error {
 	return &AuditError{Pairs: failed}
 }
 
+// last is Err when the store is about to go, with all that is unread in it.
+func (a *Audit) last() error {
+	for n := range a.Pairs {
+		p := &a.Pairs[n]
+		if rest := p.rest(); rest > 0 && p.Verdict != Unknown {
+			p.Verdict, p.Dropped = Dropped, p.Dropped+rest
+		}
+	}
+	return a.Err()
+}
+
+// rest is how many messages nothing is known of: beyond these, corrupt ones were
+// forged, and nobody sent them.
+func (p *Pair) rest() int64 {
+	n := p.Sent - p.Read - p.Rejected - p.Dropped
+	return n - min(p.Corrupt, max(n, 0))
+}
+
 // Stats gives the statistics of every id that was ever a client of the store,
 // as each last wrote them: at Disconnect, Suspend and WriteStats. Those of the
 // anonymous clients are one, under "_cli".
@@ -219,8 +237,7 @@ func (a *auditor) pair(from, to string) Pair {
 		Sent: sender.Sent[to], Read: receiver.Read[from],
 		Rejected: receiver.Rejected[from], Corrupt: receiver.Corrupt[from], Dropped: receiver.Dropped[from],
 	}
-	rest := p.Sent - p.Read - p.Rejected - p.Dropped
-	rest -= min(p.Corrupt, max(rest, 0)) // beyond that they were forged: nobody sent them
+	rest := p.rest()
 	switch doubt := a.doubt(from, to); {
 	case rest == 0 && p.Dropped == 0 && a.loses && (a.crashed(from) || a.crashed(to)):
 		p.Verdict, p.Reason = Unknown, doubt // the counts agree by chance

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"time"
 
@@ -110,12 +111,15 @@ func ExampleOpenConfig() {
 	// Output: mem+msgpack:post
 }
 
-// Collect removes the temporary stores that killed programs left behind. Here
-// are none.
+// Collect removes the temporary stores that killed programs left behind.
 func ExampleCollect() {
 	defer inOwnPlace()()
-	fmt.Println(ipcmgr.Collect(context.Background()))
-	// Output: [] <nil>
+	gone, err := ipcmgr.Collect(context.Background())
+	for _, route := range gone {
+		log.Println("removed", route)
+	}
+	fmt.Println(err)
+	// Output: <nil>
 }
 
 func ExampleStore_Detach() {

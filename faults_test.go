@@ -488,6 +488,6 @@ func TestAuditOfAMailboxThatIsHeld(t *testing.T) {
 		audit, err = s.Audit(ctx)
 		require.NoError(t, err)
 		require.Equal(t, ipcmgr.Unread, audit.Pairs[0].Verdict)
-		require.NoError(t, s.Shutdown(ctx))
+		require.ErrorContains(t, s.Shutdown(ctx), `"a" to "b": dropped: 1 sent, 0 read, 1 dropped`)
 	})
 }

@@ -20,8 +20,8 @@ import (
 // process, waits until none is active, audits, and unspawns. ctx bounds the
 // waiting for clients; the error then names those that stay. Suspended and
 // crashed clients are not waited for, and what is unread in their mailboxes goes
-// with the store: who wants to know asks for an Audit before. All errors are
-// joined, that of the audit among them.
+// with the store: the audit has it as dropped. All errors are joined, that of the
+// audit, an *AuditError, among them.
 func (s *Store) Shutdown(ctx context.Context) error {
 	if !s.Owned() {
 		return s.wrap("shut down", ErrNotOwner)
@@ -35,7 +35,7 @@ func (s *Store) Shutdown(ctx context.Context) error {
 	errs = append(errs, lastly(ctx, func(ctx context.Context) error {
 		audit, err := s.Audit(ctx)
 		if err == nil {
-			err = s.wrap("shut down", audit.Err())
+			err = s.wrap("shut down", audit.last())
 		}
 		return err
 	}), lastly(ctx, s.Unspawn))

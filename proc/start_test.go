@@ -100,6 +100,25 @@ func TestQuickChild(t *testing.T) {
 	}
 }
 
+// Who has waited for a killed child finds that it crashed, and may take its place.
+func TestKilledChildHasCrashed(t *testing.T) {
+	each(t, func(t *testing.T, st *ipcmgr.Store) {
+		ctx := testContext(t)
+		for range 3 {
+			child, err := echo.Start(ctx, st, "kid")
+			require.NoError(t, err)
+			require.NoError(t, child.Kill())
+			require.ErrorContains(t, child.Wait(ctx), "killed")
+			peer, err := st.Peer(ctx, "kid")
+			require.NoError(t, err)
+			require.Equal(t, ipcmgr.Crashed, peer.State)
+			c, err := st.Connect(ctx, "kid", ipcmgr.Resume())
+			require.NoError(t, err)
+			require.NoError(t, c.Disconnect(ctx, nil))
+		}
+	})
+}
+
 // The id is in use: the child says so, and its parent repeats it.
 func TestIDInUse(t *testing.T) {
 	st := spawn(t, "fsqueue+json")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ipcmgr/ipcmgr/internal/disk"
 	"github.com/ipcmgr/ipcmgr/protocol"
 )
 
@@ -198,6 +199,43 @@ func TestEraseLeavesWhatStrangersMade(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(r.Dir, "a/1.ready"))
 	require.NoFileExists(t, filepath.Join(r.Dir, "a.pid"))
 	require.DirExists(t, filepath.Join(r.Dir, "a/dir"))
+}
+
+// eager is a file system on which a sender puts a message into each of the next
+// directories just before they are removed.
+type eager struct {
+	disk.FS
+	left *int
+}
+
+type eagerDir struct {
+	disk.Dir
+	left *int
+}
+
+func (e eager) OpenDir(path string) (disk.Dir, error) {
+	d, err := e.FS.OpenDir(path)
+	return eagerDir{d, e.left}, err
+}
+
+func (d eagerDir) Rmdir(name string) error {
+	if *d.left--; *d.left >= 0 {
+		if err := os.WriteFile(filepath.Join(d.Path(), name, "late.ready"), nil, 0o600); err != nil {
+			return err
+		}
+	}
+	return d.Dir.Rmdir(name)
+}
+
+// A sender that does not know yet may be faster than who erases.
+func TestEraseBesideASender(t *testing.T) {
+	r := newRoute(t)
+	left := 3
+	r.FS = eager{disk.Real, &left}
+	require.NoError(t, os.Mkdir(filepath.Join(r.Dir, "a"), 0o700))
+	require.NoError(t, r.Erase("a"))
+	require.NoDirExists(t, filepath.Join(r.Dir, "a"))
+	require.Negative(t, left)
 }
 
 func TestHolds(t *testing.T) {

@@ -179,22 +179,33 @@ func (r *Route) eraseMailbox(dir disk.Dir, name string) error {
 		return gone(err)
 	}
 	defer box.Close()
+	for tries := 0; ; tries++ {
+		if empty, err := eraseMessages(box); !empty || err != nil {
+			return err
+		}
+		err := dir.Rmdir(name)
+		if !errors.Is(err, fs.ErrExist) || tries == 100 { // a sender may have been faster
+			return gone(err)
+		}
+	}
+}
+
+// eraseMessages removes the messages in a mailbox, and says whether it was all
+// there was.
+func eraseMessages(box disk.Dir) (all bool, err error) {
 	names, err := box.Names()
 	if err != nil {
-		return err
+		return false, err
 	}
-	strangers := 0
+	all = true
 	for _, m := range names {
 		if ext := filepath.Ext(m); ext == ".ready" || ext == ".pend" {
 			err = errors.Join(err, gone(box.Remove(m)))
 		} else {
-			strangers++
+			all = false // a stranger's
 		}
 	}
-	if err != nil || strangers > 0 {
-		return err
-	}
-	return gone(dir.Rmdir(name))
+	return all, err
 }
 
 // gone is err unless it says that there was nothing.

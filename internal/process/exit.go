@@ -12,6 +12,7 @@ type Exit struct {
 	done  chan struct{} // closed when the process has ended
 	ended chan struct{} // closed when the watching goroutine has
 	stop  func() error  // makes it end
+	look  func() bool   // asks the system whether the process has ended
 }
 
 // Watch watches a process until it ends or Close is called. The error matches
@@ -22,6 +23,17 @@ func Watch(id ID) (*Exit, error) { return watch(id) }
 // Done is closed soon after the process has ended, whether or not its parent
 // has asked for its status. It is not closed by Close.
 func (e *Exit) Done() <-chan struct{} { return e.done }
+
+// Ended says whether the process has ended, also where Done is about to be
+// closed only: who has waited for a child finds that it has. Not after Close.
+func (e *Exit) Ended() bool {
+	select {
+	case <-e.done:
+		return true
+	default:
+		return e.look()
+	}
+}
 
 // Close ends the watch and frees what it held. A second Close is harmless.
 func (e *Exit) Close() error {
@@ -48,6 +60,7 @@ func watchByTimer(id ID) (*Exit, error) {
 		done:  make(chan struct{}),
 		ended: make(chan struct{}),
 		stop:  func() error { once(); return nil },
+		look:  func() bool { return !Alive(id) },
 	}
 	go func() {
 		defer close(e.ended)

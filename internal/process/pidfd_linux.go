@@ -37,6 +37,10 @@ func watch(id ID) (*Exit, error) {
 		}
 		return nil
 	}
+	e.look = func() (ended bool) {
+		err := conn.Control(func(fd uintptr) { ended = readable(fd) })
+		return err == nil && ended
+	}
 	go func() {
 		defer close(e.ended)
 		if conn.Read(readable) == nil {

@@ -126,6 +126,26 @@ func TestZombieIsDead(t *testing.T) {
 	}
 }
 
+// Who has waited for a child need not wait for the watch to tell.
+func TestEnded(t *testing.T) {
+	for name, watch := range watches {
+		t.Run(name, func(t *testing.T) {
+			for range 20 {
+				c := start(t)
+				e, err := watch(c.id(t))
+				require.NoError(t, err)
+				require.False(t, e.Ended())
+				require.NoError(t, c.Process.Kill())
+				c.Wait()
+				require.True(t, e.Ended())
+				ends(t, e)
+				require.True(t, e.Ended())
+				require.NoError(t, e.Close())
+			}
+		})
+	}
+}
+
 // A record may name the pid of a process that has gone: who has it now is a
 // stranger, and is neither watched nor signalled.
 func TestStranger(t *testing.T) {

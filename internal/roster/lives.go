@@ -23,7 +23,8 @@ type holder struct {
 
 // lives is what this handle knows of the processes behind the records. Once it
 // follows them, each has one watch, however many clients it holds, and to ask
-// whether it lives costs no system call.
+// whether it lives costs one system call: the watch tells a moment too late for
+// who has just waited for a child.
 type lives struct {
 	procs string
 	ended func() // told when a process that is watched has ended
@@ -49,6 +50,9 @@ func (l *lives) alive(h holder) (bool, time.Time, error) {
 	k, following := l.known[h], l.following
 	if k != nil {
 		defer l.mu.Unlock()
+		if k.ended.IsZero() && k.exit.Ended() {
+			k.ended = time.Now()
+		}
 		return k.ended.IsZero(), k.ended, nil
 	}
 	l.mu.Unlock()
@@ -121,7 +125,9 @@ func (l *lives) await(k *life) {
 	select {
 	case <-k.exit.Done():
 		l.mu.Lock()
-		k.ended = time.Now()
+		if k.ended.IsZero() {
+			k.ended = time.Now()
+		}
 		l.mu.Unlock()
 		l.ended()
 	case <-k.quit:

@@ -100,12 +100,17 @@ func (k *Kind) makeRoute(route string, sync bool) (made bool, err error) {
 // removeEmpty removes a directory unless there is something in it, or it is
 // gone already.
 func removeEmpty(path string) error {
-	err := os.Remove(path)
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		return nil
+	for {
+		err := os.Remove(path)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		left, listErr := os.ReadDir(path)
+		if listErr == nil && len(left) > 0 {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrExist) { // or it has become empty meanwhile
+			return err
+		}
 	}
-	if left, listErr := os.ReadDir(path); listErr == nil && len(left) > 0 {
-		return nil
-	}
-	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 )
 
@@ -20,11 +21,27 @@ func (r *Roster) Stats(ctx context.Context) (map[string][]byte, error) {
 	return stats, nil
 }
 
-func (r *Roster) stats() (map[string][]byte, error) {
+// stats reads again what changed under its eyes: a client that leaves may add
+// what it counted to another's record, and remove its own.
+func (r *Roster) stats() (stats map[string][]byte, err error) {
 	keys, err := r.records.list()
-	if err != nil {
-		return nil, err
+	for err == nil {
+		if stats, err = r.statsIn(keys); err != nil {
+			break
+		}
+		before := keys
+		keys, err = r.records.list()
+		slices.Sort(keys)
+		left := func(key string) bool { _, there := slices.BinarySearch(keys, key); return !there }
+		if err == nil && !slices.ContainsFunc(before, left) {
+			return stats, r.standing()
+		}
 	}
+	return nil, err
+}
+
+// statsIn reads what is in some of the records, and what foreign programs left.
+func (r *Roster) statsIn(keys []string) (map[string][]byte, error) {
 	stats := make(map[string][]byte)
 	written := make(map[string]time.Time)
 	for _, key := range keys {
@@ -45,12 +62,12 @@ func (r *Roster) stats() (map[string][]byte, error) {
 			return nil, err
 		}
 		for id, s := range theirs {
-			if !s.Written.Before(written[id]) {
+			if s.Written.After(written[id]) {
 				stats[id] = s.Data
 			}
 		}
 	}
-	return stats, r.standing()
+	return stats, nil
 }
 
 // statsOf gives what the last client of an id left. A Perl program that had
@@ -64,7 +81,7 @@ func (r *Roster) statsOf(f *found) ([]byte, error) {
 		return stats, nil
 	}
 	s, ok, err := r.perl.Stat(f.ID)
-	if ok && !s.Written.Before(f.written) {
+	if ok && s.Written.After(f.written) {
 		stats = s.Data
 	}
 	return stats, err
