@@ -229,16 +229,21 @@ func (c *Config) unfit() error {
 		if err != nil { // the default, and it is not there yet
 			return nil
 		}
-		_, err = c.settings(p, c.Serializer)
-		if r, ok := p.(protocol.RouteChecker); ok && c.Route != "" {
-			err = errors.Join(err, r.CheckRoute(c.Route))
-		}
-		if err == nil {
+		if err = c.fits(p); err == nil {
 			return nil
 		}
 		why = append(why, err)
 	}
 	return errors.Join(why...)
+}
+
+// fits says why a protocol could not make the store, or nil.
+func (c *Config) fits(p protocol.Protocol) error {
+	_, err := c.settings(p, c.Serializer)
+	if r, ok := p.(protocol.RouteChecker); ok && c.Route != "" {
+		err = errors.Join(err, r.CheckRoute(c.Route))
+	}
+	return err
 }
 
 // settings are what the store records of the Config.
@@ -300,7 +305,8 @@ func (c *Config) names() Names {
 	return Names{only(c.Protocols, protocol.Names(), protocol.Protocol.Name, "fsqueue")}
 }
 
-// choose returns the first viable protocol, and the serializer.
+// choose returns the first viable protocol that can do what is asked for, and
+// the serializer.
 func (c *Config) choose() (protocol.Protocol, serializer.Serializer, error) {
 	var reasons []error
 	for _, name := range c.names() {
@@ -308,7 +314,7 @@ func (c *Config) choose() (protocol.Protocol, serializer.Serializer, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if err := p.Viable(); err != nil {
+		if err := errors.Join(p.Viable(), c.fits(p)); err != nil {
 			reasons = append(reasons, fmt.Errorf("%s: %w", name, err))
 			continue
 		}

@@ -2,6 +2,8 @@ package ipcmgr_test
 
 import (
 	"errors"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -155,4 +157,17 @@ func TestChoosing(t *testing.T) {
 	_, err = ipcmgr.Spawn(ctx, ipcmgr.Config{Protocol: ipcmgr.Names{"mem"}, Sync: new(true)})
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	require.ErrorContains(t, err, "mem has no sync")
+
+	// The first that can do it is taken, whichever is the first to work here.
+	for _, cfg := range []ipcmgr.Config{
+		{Protocol: ipcmgr.Names{"mem", "fsqueue"}, Route: t.TempDir(), Sync: new(true)},
+		{Protocol: ipcmgr.Names{"unixsocket", "fsqueue"}, Route: filepath.Join(t.TempDir(), strings.Repeat("l", 100))},
+	} {
+		s, err = ipcmgr.Spawn(ctx, cfg)
+		require.NoError(t, err)
+		require.Equal(t, "fsqueue", s.Info().Protocol)
+		require.NoError(t, s.Close())
+	}
+	_, err = ipcmgr.Spawn(ctx, ipcmgr.Config{Protocol: ipcmgr.Names{"unixsocket"}, Route: "/tmp/" + strings.Repeat("l", 100)})
+	require.ErrorContains(t, err, "bad configuration: the directory")
 }

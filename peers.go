@@ -55,17 +55,21 @@ func (s *Store) Peer(ctx context.Context, id string) (Peer, error) {
 }
 
 // WaitPeer blocks until every one of the ids is active: the barrier that
-// replaces sleeping. When ctx ends before, the error says who is missing.
+// replaces sleeping. When ctx ends before, the error says what the others are.
 func (s *Store) WaitPeer(ctx context.Context, ids ...string) error {
 	return s.waitFor(ctx, "wait for peers", func(peers []Peer) []string {
-		missing := slices.Clone(ids)
+		states := make(map[string]State, len(peers))
 		for _, p := range peers {
-			if p.State == Active {
-				missing = slices.DeleteFunc(missing, func(id string) bool { return id == p.ID })
-			}
+			states[p.ID] = p.State
 		}
-		for n, id := range missing {
-			missing[n] = fmt.Sprintf("%q is missing", id)
+		var missing []string
+		for _, id := range ids {
+			switch state, known := states[id]; {
+			case !known:
+				missing = append(missing, fmt.Sprintf("%q is missing", id))
+			case state != Active:
+				missing = append(missing, fmt.Sprintf("%q is %v", id, state))
+			}
 		}
 		return missing
 	})

@@ -95,7 +95,7 @@ func TestWaitPeerAndWatch(t *testing.T) {
 		defer cancel()
 		err := s.WaitPeer(short, "v", "x")
 		require.ErrorIs(t, err, enough)
-		require.ErrorContains(t, err, `: "v" is missing, "x" is missing (`)
+		require.ErrorContains(t, err, `: "v" is crashed, "x" is missing (`)
 	})
 }
 

@@ -20,6 +20,8 @@ func viable() error {
 		Name, runtime.GOOS, errors.ErrUnsupported)
 }
 
+func checkRoute(string) error { return nil }
+
 func spawn(context.Context, string, protocol.Settings) (protocol.Store, error) { return nil, viable() }
 func open(context.Context, string) (protocol.Store, error)                     { return nil, viable() }
 func join(context.Context, string, protocol.Settings) (protocol.Store, error)  { return nil, viable() }

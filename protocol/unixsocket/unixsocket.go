@@ -87,8 +87,14 @@ func (Protocol) Join(ctx context.Context, route string, s protocol.Settings) (pr
 	return join(ctx, route, s)
 }
 
-// CheckRoute says why a route cannot be a directory's, or nil.
-func (Protocol) CheckRoute(route string) error { return roster.CheckRoute(route) }
+// CheckRoute says why a route cannot be a directory's, or holds no sockets, or
+// nil.
+func (Protocol) CheckRoute(route string) error {
+	if err := roster.CheckRoute(route); err != nil {
+		return err
+	}
+	return checkRoute(route)
+}
 
 // Collect removes the temporary stores whose owner and clients are all dead.
 func (Protocol) Collect(ctx context.Context) ([]string, error) { return collect(ctx) }
