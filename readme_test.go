@@ -29,7 +29,7 @@ import (
 // of the table.
 var shown = []struct{ name, route, purpose string }{
 	{"mem", "a name in this process", "tests, examples, virtual time"},
-	{"fsqueue", "a directory, one file per message", "everything: look into it with `ls` and `cat`, share it with Perl's MessageFiles"},
+	{"fsqueue", "a directory, one file per message or batch", "everything: look into it with `ls` and `cat` (`.ipcmgr/box/ID/new`), share it with Perl's MessageFiles"},
 	{"unixsocket", "a directory, one stream socket per client", "live messaging; shares a store with Perl's ConnectionUnix"},
 	{"bbolt", "a directory, one bbolt file per mailbox", "durability: each batch is a transaction"},
 	{"shm", "a directory on tmpfs, a ring of shared memory per pair of clients", "speed: a system call only to wake who sleeps"},

@@ -52,7 +52,8 @@ type Serializer interface {
 	// be null there (nil, a nil pointer, map or slice) is refused with ErrNil,
 	// except a nil []byte, which is an empty one. Refused too, with an error
 	// that says what: a string that is not valid UTF-8, NaN and the infinities,
-	// what is nested deeper than MaxDepth or contains itself.
+	// an integer for which the form has no room, what is nested deeper than
+	// MaxDepth or contains itself.
 	AppendContent(dst []byte, v any) ([]byte, error)
 	// DecodeContent decodes one whole value into v, a pointer. What it stores
 	// is a copy; a []byte that has room is reused. Numbers become float64 in
@@ -80,8 +81,9 @@ type sentinel string
 func (s sentinel) Error() string { return string(s) }
 
 const (
-	// ErrNil is given for content that is nil, which no serializer writes.
-	ErrNil = sentinel("content is nil")
+	// ErrNil is given for content that is nil, or null in JSON, which no
+	// serializer writes.
+	ErrNil = sentinel("content is nil or null")
 	// ErrCorrupt is matched by every error about bytes that are not a message
 	// or a value of the serializer's form.
 	ErrCorrupt = sentinel("not well-formed")

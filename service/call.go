@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -56,9 +57,11 @@ func newFuture[Resp any](c *Caller, service, method string) *Future[Resp] {
 	f.call = call{service: service, method: method, done: make(chan struct{})}
 	f.call.take = func(m *ipcmgr.Message) error {
 		var v responseOf[Resp]
-		err := m.Decode(&v)
+		if err := m.Decode(&v); err != nil {
+			return &answerError{reflect.TypeFor[Resp](), err}
+		}
 		f.value = v.Response
-		return err
+		return nil
 	}
 	return f
 }

@@ -39,6 +39,33 @@ func TestCall(t *testing.T) {
 	})
 }
 
+// An answer that is not of the type that the caller wants names that type, and
+// none of this package.
+func TestAnswerOfAnotherType(t *testing.T) {
+	eachWire(t, func(t *testing.T, st *ipcmgr.Store) {
+		type sum struct{ A, B int }
+		serve(t, st, "svc", func(s *service.Service) {
+			echo(s)
+			service.HandleAny(s, func(_ context.Context, v any) (any, error) { return v, nil })
+		})
+		c := caller(t, st, "me")
+		_, number := service.Call[string](testContext(t), c, "svc", "echo", 3)
+		require.ErrorContains(t, number, `call of echo at "svc": the answer is no string: `)
+		_, raw := service.CallRaw[[]int](testContext(t), c, "svc", map[string]any{"a": 1})
+		require.ErrorContains(t, raw, `request to "svc": the answer is no []int: `)
+		_, field := service.CallRaw[sum](testContext(t), c, "svc", map[string]any{"A": "one"})
+		require.ErrorContains(t, field, `the answer is no service_test.sum: A: `)
+		for _, err := range []error{number, raw, field} {
+			require.Regexp(t, `(A: |string: |int: )[\w ]+ does not fit (string|\[\]int|int)$`, err)
+			require.NotRegexp(t, `responseOf|response|Go struct`, err)
+			require.NotNil(t, errors.Unwrap(errors.Unwrap(err)), "what the serializer said is kept")
+		}
+		got, err := service.Call[int](testContext(t), c, "svc", "echo", 3)
+		require.NoError(t, err)
+		require.Equal(t, 3, got)
+	})
+}
+
 // Many calls are under way on one client, and each gets its own answer.
 func TestConcurrentCalls(t *testing.T) {
 	each(t, func(t *testing.T, st *ipcmgr.Store) {

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strconv"
 )
 
@@ -53,6 +54,18 @@ func (e *RemoteError) Error() string { return describe(e.Service, e.Method) + ":
 func (e *RemoteError) Is(target error) bool {
 	return target == e.Code && e.Code != "" || target == context.DeadlineExceeded && e.Code == TimedOut
 }
+
+// answerError says that an answer is not what the caller wants.
+type answerError struct {
+	wanted reflect.Type
+	err    error
+}
+
+func (e *answerError) Error() string {
+	return fmt.Sprintf("the answer is no %v: %s", e.wanted, misfit(e.err, "response"))
+}
+
+func (e *answerError) Unwrap() error { return e.err }
 
 func describe(service, method string) string {
 	if method == "" {

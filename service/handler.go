@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -82,23 +81,12 @@ func noMethod(_ context.Context, r *Request) (any, error) {
 }
 
 // decode reads the content into v, in which the caller's arguments are to be of
-// the type that is wanted. What the error says of v itself is nobody's business.
+// the type that is wanted.
 func (r *Request) decode(v any, wanted reflect.Type) error {
-	err := r.m.Decode(v)
-	if err == nil {
-		return nil
+	if err := r.m.Decode(v); err != nil {
+		return Errorf(BadRequest, "the arguments are no %v: %s", wanted, misfit(err, "request"))
 	}
-	for range 2 { // by the message, and by the serializer
-		if why := errors.Unwrap(err); why != nil {
-			err = why
-		}
-	}
-	text := strings.TrimPrefix(err.Error(), "request: ")
-	var misfit *json.UnmarshalTypeError
-	if errors.As(err, &misfit) {
-		text = fmt.Sprintf("%s: %s does not fit %v", strings.TrimPrefix(misfit.Field, "request."), misfit.Value, misfit.Type)
-	}
-	return Errorf(BadRequest, "the arguments are no %v: %s", wanted, text)
+	return nil
 }
 
 // general does a message that is no request.

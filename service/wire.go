@@ -3,7 +3,11 @@ package service
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ipcmgr/ipcmgr"
@@ -46,6 +50,26 @@ type (
 		Response T `json:"response"`
 	}
 )
+
+// misfit says why content did not decode into one of these, for a program that
+// knows only the T it wants, which is under the key. What the error says of the
+// rest is nobody's business.
+func misfit(err error, key string) string {
+	var field *json.UnmarshalTypeError
+	if errors.As(err, &field) {
+		text := fmt.Sprintf("%s does not fit %v", field.Value, field.Type)
+		if path := strings.TrimPrefix(strings.TrimPrefix(field.Field, key), "."); path != "" {
+			text = path + ": " + text
+		}
+		return text
+	}
+	for range 2 { // by the message, and by the serializer
+		if why := errors.Unwrap(err); why != nil {
+			err = why
+		}
+	}
+	return strings.TrimPrefix(err.Error(), key+": ")
+}
 
 // head is what tells a request, a response and any other message apart. Both
 // ids are empty for the last.

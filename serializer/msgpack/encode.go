@@ -183,26 +183,6 @@ func (w *writer) bare(v reflect.Value, s *shape, depth int) error {
 	return nil
 }
 
-func (w *writer) number(s string) error {
-	if s == "" { // json.Number's zero value is 0
-		s = "0"
-	}
-	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
-		w.b = appendInt(w.b, i)
-		return nil
-	}
-	if u, err := strconv.ParseUint(s, 10, 64); err == nil {
-		w.b = appendUint(w.b, u)
-		return nil
-	}
-	if end, err := strictjson.Number([]byte(s), 0); err != nil || end != len(s) {
-		return fmt.Errorf("the json.Number %q is none", s)
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	w.b = appendFloat64(w.b, f)
-	return err
-}
-
 func (w *writer) container(v reflect.Value, s *shape, depth int) error {
 	if k := v.Kind(); (k == reflect.Slice || k == reflect.Map) && v.IsNil() {
 		w.b = append(w.b, nilCode)

@@ -19,6 +19,13 @@
 // gets a []byte back instead of base64. NaN, the infinities and extension
 // types, which have no such meaning, are refused.
 //
+// A number that comes as text, in a json.Number, a json.RawMessage or what a
+// json.Marshaler gives, is an integer if it has neither fraction nor exponent.
+// One that fits neither int64 nor uint64 is refused, unless a float64 has the
+// same digits: as a string it fits. With a fraction or an exponent it becomes the
+// nearest float64, as encoding/json makes of it for an any, and is refused if
+// that would be infinite, or 0 though it is not.
+//
 // Sizes, counts and depth are checked against the bytes that are there before
 // any of them is believed. What is allocated is then up to what is decoded
 // into: for an any it is at most some 110 bytes for each one read (a map of

@@ -56,6 +56,43 @@ func TestOthersReadIt(t *testing.T) {
 	assert.Equal(t, "\x82\xa1a\x92\xc3\xc0\xa1b\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00", string(b), "keys are sorted")
 }
 
+// A number that comes as text is written as the same integer or as the nearest
+// float64, or it is refused: what arrives is never another integer.
+func TestNumbersAsText(t *testing.T) {
+	written := map[string]any{
+		"9223372036854775807": int64(math.MaxInt64), "-9223372036854775808": int64(math.MinInt64),
+		"18446744073709551615": uint64(math.MaxUint64), "0": 0, "0.0": 0.0, "-0e9": math.Copysign(0, -1),
+		"0.1": 0.1, "1e20": 1e20, "18446744073709551616.0": 0x1p64, "100000000000000000000": 1e20, "-123456789012345680000": -123456789012345680000.0,
+		"12345678901234567890123e0": 12345678901234567890123.0,
+		"1.7976931348623157e308":    math.MaxFloat64, "5e-324": math.SmallestNonzeroFloat64,
+	}
+	refused := map[string]string{
+		"9223372036854775808000": "neither int64 nor uint64", "18446744073709551616": "neither int64 nor uint64",
+		"-9223372036854775809": "neither int64 nor uint64", "12345678901234567890123": "send it as a string, or use json",
+		"1e-400": "not 0, but too small for a float64", "-0.1E-400": "send it as a string, or use json",
+		"0." + strings.Repeat("0", 400) + "1": "too small for a float64", "1e400": "beyond float64",
+	}
+	for text, v := range written {
+		want, err := s.AppendContent(nil, v)
+		require.NoError(t, err)
+		for _, number := range []any{json.Number(text), json.RawMessage(text)} {
+			got, err := s.AppendContent(nil, number)
+			require.NoError(t, err, text)
+			assert.Equal(t, want, got, text)
+		}
+	}
+	for text, why := range refused {
+		for _, v := range []any{json.Number(text), json.RawMessage(text), json.RawMessage(`{"a":[` + text + `]}`)} {
+			_, err := s.AppendContent(nil, v)
+			assert.ErrorContains(t, err, why, "%T %s", v, text)
+		}
+	}
+	for _, text := range []string{"+5", "007", "1_000", "0x10", "5.", " 5", "five"} {
+		_, err := s.AppendContent(nil, json.Number(text))
+		assert.ErrorContains(t, err, "is none", text)
+	}
+}
+
 func TestCorruptContent(t *testing.T) {
 	for name, data := range map[string]string{
 		"nothing": "", "nil": "\xc0", "the unused code": "\xc1", "more behind": "\x01\x01",

@@ -5,7 +5,39 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
+
+	"github.com/ipcmgr/ipcmgr/serializer/internal/strictjson"
 )
+
+// number appends a number in JSON. It rounds fractions, as encoding/json does,
+// but makes neither another integer of one, nor nothing of something.
+func (w *writer) number(s string) error {
+	if s == "" { // json.Number's zero value is 0
+		s = "0"
+	}
+	if end, err := strictjson.Number([]byte(s), 0); err != nil || end != len(s) {
+		return fmt.Errorf("the json.Number %q is none, or beyond float64", s)
+	}
+	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
+		w.b = appendInt(w.b, i)
+		return nil
+	}
+	if u, err := strconv.ParseUint(s, 10, 64); err == nil {
+		w.b = appendUint(w.b, u)
+		return nil
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	// encoding/json writes floats that are large and whole like integers.
+	if !strings.ContainsAny(s, ".eE") && strconv.FormatFloat(f, 'f', -1, 64) != s {
+		return fmt.Errorf("the integer %s fits neither int64 nor uint64 (send it as a string, or use json)", s)
+	}
+	if digits, _, _ := strings.Cut(strings.ToLower(s), "e"); f == 0 && strings.ContainsAny(digits, "123456789") {
+		return fmt.Errorf("the number %s is not 0, but too small for a float64 (send it as a string, or use json)", s)
+	}
+	w.b = appendFloat64(w.b, f)
+	return err
+}
 
 // setNumber sets v to a number that scan has accepted, if v holds it exactly;
 // a float may round it.
