@@ -19,7 +19,7 @@ A pair is equal, unread (the rest is still in the mailbox), dropped, or unknown
 fail, with status 1.`,
 		Example: `  ipcmgr audit
   ipcmgr audit --json | jq -c 'select(.verdict != "equal")'`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, func(ctx context.Context, s *ipcmgr.Store) error {
 				audit, err := s.Audit(ctx)

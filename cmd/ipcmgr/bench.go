@@ -46,7 +46,7 @@ takes a few seconds for each line of the table.
 		Example: `  ipcmgr bench
   ipcmgr bench --protocol shm,unixsocket --serializer msgpack --size 64,1024,65536
   ipcmgr bench --protocol fsqueue -n 10000 --json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			plan, err := b.plan(cmd)
 			if err != nil {
@@ -204,7 +204,7 @@ func newBenchEnd() *cobra.Command {
 	return &cobra.Command{
 		Use:    "bench-end",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return measure.Play(lanes.Find, cmd.InOrStdin(), cmd.OutOrStdout())
 		},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,10 +15,11 @@ func newBroadcast() *cobra.Command {
 	var as string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "broadcast [flags] [JSON]",
+		Use:   "broadcast [flags] [JSON|-]",
 		Short: "Send a message to every other client",
 		Long: `Send a message to every other client of the store, and print what became of
-it for each. Without JSON the content is what standard input holds.
+it for each. Without JSON, or with "-", the content is what standard input
+holds. Any JSON value but null can be sent.
 
 With --as, what an earlier client of that id left is taken up and left as it
 was found.`,
@@ -27,11 +27,11 @@ was found.`,
   ipcmgr broadcast --json '"hello"'`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			content, err := contentOf(cmd, args)
-			if err != nil {
-				return err
-			}
 			return withStore(cmd, func(ctx context.Context, s *ipcmgr.Store) error {
+				content, err := contentOf(cmd, s, args, "give one")
+				if err != nil {
+					return err
+				}
 				c, err := enterAs(cmd, s, as)
 				if err != nil {
 					return err
@@ -40,7 +40,7 @@ was found.`,
 				if err == nil {
 					err = printResults(cmd, results, asJSON)
 				}
-				return errors.Join(err, c.leave(ctx))
+				return c.leave(ctx, err)
 			})
 		},
 	}

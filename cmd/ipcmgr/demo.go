@@ -73,7 +73,8 @@ type demo struct {
 	progress  *progress
 
 	files      []file
-	unreadable []fault // directories
+	listed     int     // files and directories
+	unreadable []fault // while they were listed
 	answers    []answer
 	took       time.Duration
 	crew       *crew
@@ -178,11 +179,11 @@ func exceptAudit(err error) error {
 	return errors.Join(rest...)
 }
 
-// failed says how many files have no hash.
+// failed says how much could not be read.
 func (d *demo) failed() error {
 	n := len(d.faults())
 	if n == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d files and directories could not be read", n, len(d.files)+len(d.unreadable))
+	return fmt.Errorf("%d of %d files and directories could not be read", n, d.listed)
 }

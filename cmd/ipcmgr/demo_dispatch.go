@@ -96,8 +96,10 @@ func (d *demo) take(b *backlog, a arrival) error {
 			d.answers[a.N] = a.answer
 			b.done++
 			b.bytes += d.files[a.N].size
-			w.files++
-			w.bytes += a.Size
+			if a.Why == "" {
+				w.files++
+				w.bytes += a.Size
+			}
 			d.progress.done(b.done, b.bytes)
 		}
 	}

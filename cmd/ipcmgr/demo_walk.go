@@ -31,13 +31,17 @@ func (d *demo) walk(ctx context.Context) error {
 		if root, err = os.Lstat(d.dir); err != nil {
 			return fmt.Errorf("demo: %w", err)
 		}
-		if !root.Mode().IsRegular() {
+		switch mode := root.Mode(); {
+		case mode&fs.ModeSymlink != 0:
+			return fmt.Errorf("demo: %q is a link, and to no directory: name what it leads to", d.dir)
+		case !mode.IsRegular():
 			return fmt.Errorf("demo: %q is neither a directory nor a regular file", d.dir)
 		}
-		d.files = []file{{d.dir, root.Size()}}
+		d.files, d.listed = []file{{d.dir, root.Size()}}, 1
 		return nil
 	}
 	dirs := []string{d.dir}
+	d.listed = 1
 	for len(dirs) > 0 {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -66,12 +70,18 @@ func (d *demo) list(dir string) (dirs []string) {
 		switch {
 		case e.IsDir():
 			dirs = append(dirs, path)
+			d.listed++
 		case e.Type().IsRegular():
-			if info, err := e.Info(); err == nil {
-				d.files = append(d.files, file{path, info.Size()})
-			} else if !errors.Is(err, fs.ErrNotExist) {
-				d.unreadable = append(d.unreadable, fault{path, reason(err)})
+			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
 			}
+			d.listed++
+			if err != nil {
+				d.unreadable = append(d.unreadable, fault{path, reason(err)})
+				continue
+			}
+			d.files = append(d.files, file{path, info.Size()})
 		}
 	}
 	return dirs

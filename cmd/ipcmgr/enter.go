@@ -37,17 +37,20 @@ func enterAs(cmd *cobra.Command, s *ipcmgr.Store, id string) (*guest, error) {
 	return g, err
 }
 
-// leave ends what enterAs began. A crashed client is left suspended: its
-// mailbox stays in either case.
-func (g *guest) leave(ctx context.Context) error {
+// leave ends what enterAs began; err is that of what was done meanwhile. A
+// crashed client is left suspended: its mailbox stays in either case.
+func (g *guest) leave(ctx context.Context, err error) error {
+	if errors.Is(err, ipcmgr.ErrNoStore) {
+		return err // nothing is left that could be left
+	}
 	ctx, cancel := leaving(ctx)
 	defer cancel()
 	if g.found != ipcmgr.Gone && g.Store().Features().Suspends {
-		return g.Suspend(ctx, g.until)
+		return errors.Join(err, g.Suspend(ctx, g.until))
 	}
-	err := g.Disconnect(ctx, nil)
-	if !g.named && errors.As(err, new(*ipcmgr.UnreadError)) {
-		return nil // an answer to somebody who asked for none
+	unread := g.Disconnect(ctx, nil)
+	if !g.named && errors.As(unread, new(*ipcmgr.UnreadError)) {
+		return err // an answer to somebody who asked for none
 	}
-	return err
+	return errors.Join(err, unread)
 }

@@ -20,7 +20,7 @@ What a process leaves that was killed while it made or removed a store is
 removed a minute later: before that it may belong to one that is at work.`,
 		Example: `  ipcmgr gc
   ipcmgr gc --json | jq -r .route`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			routes, err := ipcmgr.Collect(cmd.Context())
 			out := &printer{out: cmd.OutOrStdout(), json: asJSON}

@@ -21,7 +21,7 @@ limits that were set when it was spawned. With --perl, print its info in the
 form that Perl's IPC::Manager reads, for a store that Perl can use.`,
 		Example: `  ipcmgr info --json | jq .max_message
   perl worker.pl "$(ipcmgr info --perl)"`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if perl && asJSON {
 				return usagef(cmd, "--perl and --json exclude each other")

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"github.com/ipcmgr/ipcmgr"
 )
 
@@ -21,17 +23,16 @@ const (
 
 // line is one line of standard input, or why there are no more.
 type line struct {
-	number  int
 	content json.RawMessage
 	err     error // io.EOF at the end
 }
 
-// sendLines sends each line that r holds as one message.
-func sendLines(ctx context.Context, c ipcmgr.Client, to string, r io.Reader) error {
+// sendLines sends each line of standard input as one message.
+func sendLines(ctx context.Context, cmd *cobra.Command, c ipcmgr.Client, to string) error {
 	lines := make(chan line, batchLines)
 	quit := make(chan struct{})
 	defer close(quit)
-	go readLines(r, 2*c.Store().MaxMessage(), lines, quit)
+	go readLines(cmd, c.Store(), lines, quit)
 	sent := 0
 	for {
 		batch, err := nextBatch(ctx, lines)
@@ -45,8 +46,10 @@ func sendLines(ctx context.Context, c ipcmgr.Client, to string, r io.Reader) err
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
+		case err != nil && sent > 0:
+			return fmt.Errorf("after %s: %w", counted(sent, "accepted message"), err)
 		case err != nil:
-			return fmt.Errorf("%w; %d messages were accepted before", err, sent)
+			return err
 		}
 	}
 }
@@ -77,10 +80,10 @@ func nextBatch(ctx context.Context, lines <-chan line) (batch []any, err error) 
 	return batch, nil
 }
 
-// readLines reads lines of at most so many bytes until the end, or until quit
-// is closed: then it ends with the read that is under way. Empty lines do not
-// count as messages.
-func readLines(r io.Reader, most int, lines chan<- line, quit <-chan struct{}) {
+// readLines reads lines, at most twice as long as a message, until the end, or
+// until quit is closed: then it ends with the read that is under way. Empty
+// lines do not count as messages.
+func readLines(cmd *cobra.Command, s *ipcmgr.Store, lines chan<- line, quit <-chan struct{}) {
 	tell := func(l line) bool {
 		select {
 		case lines <- l:
@@ -89,8 +92,8 @@ func readLines(r io.Reader, most int, lines chan<- line, quit <-chan struct{}) {
 			return false
 		}
 	}
-	in := bufio.NewScanner(r)
-	in.Buffer(nil, most)
+	in := bufio.NewScanner(cmd.InOrStdin())
+	in.Buffer(nil, 2*s.MaxMessage())
 	n := 0
 	for in.Scan() {
 		n++
@@ -98,9 +101,9 @@ func readLines(r io.Reader, most int, lines chan<- line, quit <-chan struct{}) {
 		if len(text) == 0 {
 			continue
 		}
-		l := line{number: n, content: bytes.Clone(text)}
-		if !json.Valid(text) {
-			l.err = fmt.Errorf("line %d of standard input is not JSON: quote text as \"text\"", n)
+		l := line{content: bytes.Clone(text)}
+		if err := checkContent(s, text, `quote text as "text"`); err != nil {
+			l.err = usagef(cmd, "line %d of standard input %w", n, err)
 		}
 		if !tell(l) {
 			return

@@ -51,12 +51,13 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 // untilSignal ends its context at the first signal that asks to end, or when
-// the given one ends, which is as good as a signal. Further ones change nothing: what is under way then is leaving in order, which is
-// bounded. A closed pipe is an error of the write, not the end: what could not
-// be printed must be put back first.
+// the given one ends, which is as good as a signal. Further ones change
+// nothing: what is under way then is leaving in order, which is bounded. A
+// closed pipe is an error of the write, not the end: what could not be printed
+// must be put back first.
 func untilSignal(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
-	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
 	if !signal.Ignored(syscall.SIGHUP) { // nohup
 		ends = append(ends, syscall.SIGHUP)
 	}
@@ -89,8 +90,9 @@ A store is spawned, its info string is handed to other processes, and each of
 them takes part under a name of its own. The info is given with --store, or in
 the environment variable IPCMGR_STORE.
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such store or peer,
-4 timed out.`,
+Exit status: 0 done; 1 failed, as when an id is in use or an audit finds a loss;
+2 wrong usage, as is JSON that cannot be sent; 3 no such store or peer, or not
+any more; 4 timed out.`,
 		Example: `  export IPCMGR_STORE=$(ipcmgr spawn --route /tmp/post --detach)
   ipcmgr recv --as worker -n 1 &
   ipcmgr send --wait 5s worker '{"n": 42}'
@@ -100,11 +102,16 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such store or peer,
 		SilenceUsage:  true,
 		RunE:          withoutCommand,
 	}
-	root.PersistentFlags().String("store", "", "info of the store (default $IPCMGR_STORE)")
-	root.AddCommand(
-		newSpawn(), newSend(), newRecv(), newRequest(), newServices(), newBroadcast(), newPeers(), newStats(),
-		newAudit(), newInfo(), newRm(), newGC(), newDemo(), newBench(), newBenchEnd(),
-	)
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(newSpawn(), newGC(), newDemo(), newBench(), newBenchEnd())
+	for _, cmd := range []*cobra.Command{
+		newSend(), newRecv(), newRequest(), newServices(), newBroadcast(), newPeers(), newStats(),
+		newAudit(), newInfo(), newRm(),
+	} {
+		cmd.Flags().String("store", "", "info of the store (default $IPCMGR_STORE)")
+		root.AddCommand(cmd)
+	}
+	refuseUnknownTopics(root)
 	return root
 }
 

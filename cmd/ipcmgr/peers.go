@@ -26,7 +26,7 @@ With --watch, print each client as it is now and again whenever it changes, the
 last time as gone, until interrupted or until the store is gone.`,
 		Example: `  ipcmgr peers
   ipcmgr peers --watch --json | jq -r 'select(.state == "crashed").id'`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, func(ctx context.Context, s *ipcmgr.Store) error {
 				if watch {

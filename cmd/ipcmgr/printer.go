@@ -60,7 +60,9 @@ func (p *printer) print(w io.Writer, between string, cells []string) {
 // printable quotes text that would not stay in its place on a terminal, or that
 // could be taken for something quoted.
 func printable(text string) string {
-	if utf8.ValidString(text) && !strings.HasPrefix(text, `"`) && !strings.ContainsFunc(text, unprintable) {
+	_, err := strconv.Unquote(text)
+	quoted := err == nil && text[0] == '"'
+	if !quoted && utf8.ValidString(text) && !strings.ContainsFunc(text, unprintable) {
 		return text
 	}
 	return strconv.Quote(text)

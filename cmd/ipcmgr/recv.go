@@ -33,7 +33,7 @@ terminate, when the parent that has it as a child (package proc) has ended
 		Example: `  ipcmgr recv --as worker
   ipcmgr recv --as worker -n 1 --timeout 5s | jq .content
   ipcmgr recv --as worker -n 0   # its mailbox takes messages from now on`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case r.as == "":
@@ -56,6 +56,9 @@ terminate, when the parent that has it as a child (package proc) has ended
 					return err
 				}
 				err = r.receive(ctx, c)
+				if errors.Is(err, ipcmgr.ErrNoStore) {
+					return err // nothing is left that could be left
+				}
 				return errors.Join(err, r.leave(ctx, c))
 			})
 		},

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipcmgr/ipcmgr"
+	"github.com/ipcmgr/ipcmgr/serializer"
 	"github.com/ipcmgr/ipcmgr/service"
 )
 
@@ -24,13 +25,15 @@ func newRequest() *cobra.Command {
 method is called with; "-" takes it from standard input.
 
 With --raw the request is the JSON itself: that is what a service of Perl's
-IPC::Manager gets, and the catch-all of any other.
+IPC::Manager gets, and the catch-all of any other. Without JSON it is what
+standard input holds.
 
 Every service has the methods ipcmgr.ping, ipcmgr.info and ipcmgr.stats.
 
 With --as, what an earlier client of that id left (suspended, crashed) is taken
 up and left as it was found; a free id is free again afterwards.`,
 		Example: `  ipcmgr request calc add '[1, 2]'
+  ipcmgr request calc negate -- -5
   ipcmgr request --timeout 5s calc ipcmgr.stats
   ipcmgr request --raw perlservice '{"action": "status"}'`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -48,17 +51,14 @@ up and left as it was found; a free id is free again afterwards.`,
 			if !raw {
 				q.method, rest = args[1], args[2:]
 			}
-			var err error
-			switch {
-			case len(rest) == 1 && rest[0] == "-", len(rest) == 0 && raw:
-				q.args, err = contentOf(cmd, nil)
-			case len(rest) == 1:
-				q.args, err = contentOf(cmd, rest)
-			}
-			if err != nil {
-				return err
-			}
 			return withStore(cmd, func(ctx context.Context, s *ipcmgr.Store) error {
+				if raw || len(rest) > 0 {
+					var err error
+					q.args, err = contentOf(cmd, s, rest, "give one")
+					if err != nil && !errors.Is(err, serializer.ErrNil) { // a request may be null
+						return err
+					}
+				}
 				g, err := enterAs(cmd, s, as)
 				if err != nil {
 					return err
@@ -69,7 +69,7 @@ up and left as it was found; a free id is free again afterwards.`,
 				if err == nil {
 					err = printJSON(cmd.OutOrStdout(), answer)
 				}
-				return errors.Join(err, g.leave(ctx))
+				return g.leave(ctx, err)
 			})
 		},
 	}

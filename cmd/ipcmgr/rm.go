@@ -21,7 +21,7 @@ is in use, by an owner or by clients that are active, is removed only with
 --force; they are not told.`,
 		Example: `  ipcmgr rm --store fsqueue+json:///var/tmp/post
   ipcmgr rm --force`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, func(ctx context.Context, s *ipcmgr.Store) error {
 				if force {
@@ -56,7 +56,7 @@ func checkIdle(ctx context.Context, s *ipcmgr.Store) error {
 		}
 	}
 	if active != nil {
-		return fmt.Errorf("rm: %w: %s (store %s): end them, or use --force", ipcmgr.ErrPeerActive, strings.Join(active, ", "), s.Info().Redacted())
+		return fmt.Errorf("rm: clients are active: %s (store %s): end them, or use --force", strings.Join(active, ", "), s.Info().Redacted())
 	}
 	return nil
 }

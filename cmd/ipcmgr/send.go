@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,12 +21,16 @@ func newSend() *cobra.Command {
 
 Without JSON the content is what standard input holds. With "-" each line of
 standard input is the content of a message; lines that come together are sent
-together.
+together. Any JSON value but null can be sent.
+
+Messages of one sender arrive in order. Without --as each call is another
+sender, and the messages of several calls come in any order.
 
 With --as, what an earlier client of that id left (suspended, crashed) is taken
 up and left as it was found; a free id is free again afterwards.`,
 		Example: `  ipcmgr send worker '{"path": "/tmp/x"}'
   ipcmgr send --wait 5s worker '"hello"'
+  ipcmgr send worker -- -5
   seq 1000 | ipcmgr send --as counter worker -`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -36,14 +38,14 @@ up and left as it was found; a free id is free again afterwards.`,
 				return usagef(cmd, "--wait must be longer than 0")
 			}
 			to, lines := args[0], len(args) == 2 && args[1] == "-"
-			var content json.RawMessage
-			if !lines {
-				var err error
-				if content, err = contentOf(cmd, args[1:]); err != nil {
-					return err
-				}
-			}
 			return withStore(cmd, func(ctx context.Context, s *ipcmgr.Store) error {
+				var content json.RawMessage
+				if !lines {
+					var err error
+					if content, err = contentOf(cmd, s, args[1:], "give one value, or one per line with -"); err != nil {
+						return err
+					}
+				}
 				c, err := enterAs(cmd, s, as)
 				if err != nil {
 					return err
@@ -52,35 +54,17 @@ up and left as it was found; a free id is free again afterwards.`,
 				switch {
 				case err != nil:
 				case lines:
-					err = sendLines(ctx, c, to, cmd.InOrStdin())
+					err = sendLines(ctx, cmd, c, to)
 				default:
 					err = c.Send(ctx, to, content)
 				}
-				return errors.Join(err, c.leave(ctx))
+				return c.leave(ctx, err)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&as, "as", "", "id to send as (default one that nobody has)")
 	cmd.Flags().DurationVar(&wait, "wait", 0, "first wait, so long at most, for TO to be active")
 	return cmd
-}
-
-// contentOf gives the content that is an argument, or else standard input.
-func contentOf(cmd *cobra.Command, args []string) (json.RawMessage, error) {
-	if len(args) > 0 {
-		if !json.Valid([]byte(args[0])) {
-			return nil, usagef(cmd, "%q is not JSON: quote text as '\"text\"'", args[0])
-		}
-		return json.RawMessage(args[0]), nil
-	}
-	data, err := io.ReadAll(cmd.InOrStdin())
-	if err != nil {
-		return nil, fmt.Errorf("standard input: %w", err)
-	}
-	if !json.Valid(data) {
-		return nil, errors.New("standard input is not one JSON value: give one per line with -")
-	}
-	return data, nil
 }
 
 func waitFor(ctx context.Context, s *ipcmgr.Store, id string, d time.Duration) error {

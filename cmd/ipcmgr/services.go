@@ -21,7 +21,7 @@ A durable one comes back after a crash with the requests that it had. Services
 of Perl's IPC::Manager are not listed: they do not say that they are some.`,
 		Example: `  ipcmgr services
   ipcmgr services --json | jq -r 'select(.methods | index("add")).id'`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, func(ctx context.Context, s *ipcmgr.Store) error {
 				list, err := service.List(ctx, s)

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"github.com/ipcmgr/ipcmgr"
 	"github.com/ipcmgr/ipcmgr/internal/byname"
 )
@@ -18,22 +16,9 @@ const (
 	statusDone = iota
 	statusFailed
 	statusUsage
-	statusMissing // no such store or peer
+	statusMissing // no such store or peer, or not any more
 	statusTimeout
 )
-
-// usageError says that the command was called wrongly.
-type usageError struct {
-	err error
-	cmd string // where to read more
-}
-
-func (e *usageError) Error() string { return fmt.Sprintf("%v (see %s --help)", e.err, e.cmd) }
-func (e *usageError) Unwrap() error { return e.err }
-
-func usagef(cmd *cobra.Command, format string, args ...any) error {
-	return &usageError{err: fmt.Errorf(format, args...), cmd: cmd.CommandPath()}
-}
 
 // timeoutError is the cause with which a context ends when the time that the
 // user gave is over.
@@ -56,16 +41,31 @@ func report(stderr io.Writer, err error) int {
 	if errors.As(err, &child) {
 		return int(child)
 	}
-	text := err.Error()
-	if unknown := new(byname.Unknown); errors.As(err, &unknown) {
-		text = strings.ReplaceAll(text, unknown.Import, "")
+	var clauses []string
+	for _, err := range apart(err) {
+		text := err.Error()
+		if unknown := new(byname.Unknown); errors.As(err, &unknown) {
+			text = strings.ReplaceAll(text, unknown.Import, "")
+		}
+		if way := wayOut(err); way != "" {
+			text += ": " + way
+		}
+		clauses = append(clauses, text)
 	}
-	text = oneLine(text)
-	if way := wayOut(err); way != "" {
-		text += ": " + way
-	}
-	fmt.Fprintln(stderr, "ipcmgr: "+text)
+	fmt.Fprintln(stderr, "ipcmgr: "+oneLine(strings.Join(clauses, "\n")))
 	return statusOf(err)
+}
+
+// apart takes joined errors apart: each has a way out of its own.
+func apart(err error) (all []error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || errors.Join(joined.Unwrap()...).Error() != err.Error() {
+		return []error{err}
+	}
+	for _, err := range joined.Unwrap() {
+		all = append(all, apart(err)...)
+	}
+	return all
 }
 
 // wayOut says what the user can do about an error of the library, in terms of
@@ -74,8 +74,10 @@ func wayOut(err error) string {
 	switch {
 	case errors.Is(err, ipcmgr.ErrNoStore):
 		return "ipcmgr spawn makes a store"
-	case errors.Is(err, ipcmgr.ErrNoPeer), errors.Is(err, ipcmgr.ErrPeerGone):
+	case errors.Is(err, ipcmgr.ErrNoPeer), errors.Is(err, ipcmgr.ErrPeerGone), errors.Is(err, ipcmgr.ErrPeerCrashed):
 		return "ipcmgr peers lists those there are"
+	case errors.Is(err, ipcmgr.ErrPeerActive):
+		return "end that process, or use another id with --as"
 	case errors.Is(err, ipcmgr.ErrStoreExists):
 		return "use it with --store, or remove it with ipcmgr rm"
 	case errors.Is(err, ipcmgr.ErrOwned):
@@ -90,7 +92,8 @@ func statusOf(err error) int {
 		return statusUsage
 	case errors.As(err, new(*timeoutError)):
 		return statusTimeout
-	case errors.Is(err, ipcmgr.ErrNoStore), errors.Is(err, ipcmgr.ErrNoPeer), errors.Is(err, ipcmgr.ErrPeerGone):
+	case errors.Is(err, ipcmgr.ErrNoStore),
+		errors.Is(err, ipcmgr.ErrNoPeer), errors.Is(err, ipcmgr.ErrPeerGone), errors.Is(err, ipcmgr.ErrPeerCrashed):
 		return statusMissing
 	}
 	return statusFailed
