@@ -34,7 +34,8 @@ const envelopeRoom = 128 << 10
 // json. It comes from a literal, from JSON (ParseConfig) or from the
 // environment (ConfigFromEnv).
 type Config struct {
-	// Protocol lists protocols by name; the first that is viable is taken.
+	// Protocol lists protocols by name; the first is taken that is viable and
+	// fits the rest of the Config.
 	Protocol Names `json:"protocol,omitempty"`
 	// Serializer is how messages are written.
 	Serializer string `json:"serializer,omitempty"`
@@ -325,7 +326,7 @@ func (c *Config) choose() (protocol.Protocol, serializer.Serializer, error) {
 		s, err := c.serializer(ser)
 		return p, s, err
 	}
-	return nil, nil, fmt.Errorf("no protocol is viable here: %w", errors.Join(reasons...))
+	return nil, nil, fmt.Errorf("no protocol will do here: %w", errors.Join(reasons...))
 }
 
 // only returns the one name there is to choose, else the default.

@@ -132,7 +132,7 @@ func (small) Features() protocol.Features {
 	return f
 }
 
-// The first viable protocol is taken; protocols and serializers may be given
+// The first protocol that will do is taken; protocols and serializers may be given
 // as values.
 func TestChoosing(t *testing.T) {
 	ctx := t.Context()

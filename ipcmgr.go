@@ -99,9 +99,9 @@ func Open(ctx context.Context, info string) (*Store, error) {
 	return OpenConfig(ctx, cfg)
 }
 
-// OpenConfig opens the store at the configured route, which the first viable
-// of the configured protocols must have made. Limits and sync are those that
-// the store has recorded.
+// OpenConfig opens the store at the configured route, which Spawn has made with
+// the same Config: with the protocol that it takes. Limits and sync are those
+// that the store has recorded.
 func OpenConfig(ctx context.Context, cfg Config) (*Store, error) {
 	p, ser, _, err := prepare(cfg)
 	if err != nil {

@@ -107,6 +107,16 @@ func TestExpectExit(t *testing.T) {
 	})
 }
 
+// What a worker leaves that failed as expected need not be read by another.
+func TestExpectedFailureKeepsItsMailbox(t *testing.T) {
+	ipctest.Each(t, func(t *testing.T, st *ipcmgr.Store) {
+		faulty.Start(t, st, "w")
+		me := ipctest.Connect(t, st, "test")
+		require.NoError(t, me.Send(ipctest.Context(t), "w", "fail"))
+		require.ErrorContains(t, ipctest.ExpectExit(t, st, "w"), "failed as asked")
+	})
+}
+
 // A crash that nobody asked for fails the test, and ends what waits at once.
 func TestUnaskedCrash(t *testing.T) {
 	for _, protocol := range trial.Viable("mem", "fsqueue", "unixsocket", "bbolt", "shm") {

@@ -95,8 +95,8 @@ func (s *scene) shutDown(t testing.TB) {
 }
 
 // unexcused leaves out of the errors of a shutdown what a wanted crash
-// explains: that counts are not known, and that messages are lost where no
-// mailbox is kept.
+// explains: that counts are not known, and that messages are lost: where no
+// mailbox is kept, or nobody took it up.
 func (s *scene) unexcused(err error) error {
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var rest []error
@@ -115,7 +115,7 @@ func (s *scene) unexcused(err error) error {
 	for _, p := range audit.Pairs {
 		switch {
 		case p.Verdict == ipcmgr.Unknown && (s.excused[p.From] || s.excused[p.To]):
-		case p.Verdict == ipcmgr.Dropped && s.excused[p.To] && !s.st.Features().Suspends: // it failed, and could not keep its mailbox
+		case p.Verdict == ipcmgr.Dropped && s.excused[p.To]:
 		default:
 			rest = append(rest, p)
 		}

@@ -48,8 +48,9 @@ func (r *Request) Defer() *Reply {
 // Reply is the answer to a request, to be given later.
 type Reply struct{ r *Request }
 
-// Send answers with a value. ErrAnswered when the request is answered; other
-// errors say that the answer did not reach the caller's mailbox.
+// Send answers with a value. ErrAnswered when the request is answered, for which
+// it waits if that is under way; other errors say that the answer did not reach
+// the caller's mailbox.
 func (p *Reply) Send(value any) error { return p.r.answer(value, nil) }
 
 // Fail answers with an error, as if the handler had returned it.
@@ -208,9 +209,16 @@ func (s *Service) responseTo(r *Request, value any, err error) responseContent {
 func (s *Service) interrupted() bool { return s.ctx.Err() != nil }
 
 // abandonOpen answers what is deferred when the service ends. Nothing is half
-// answered then.
+// answered then; a caller that has no room by the end loses its answer.
 func (s *Service) abandonOpen() {
-	for _, r := range s.open.list() {
+	open := s.open.list()
+	late := time.AfterFunc(finishWithin, func() {
+		for _, r := range open {
+			r.release()
+		}
+	})
+	defer late.Stop()
+	for _, r := range open {
 		_ = r.answer(nil, Errorf(Ending, "the service ends"))
 	}
 }

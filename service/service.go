@@ -279,7 +279,8 @@ func (s *Service) protect(f func() error) (err error) {
 	return f()
 }
 
-// finishWithin bounds what a service does after its context has ended.
+// finishWithin bounds what a service does after its context has ended, and how
+// long it waits for room for the answers to what was deferred.
 const finishWithin = 10 * time.Second
 
 // finish stops what was started beside the handlers, and runs OnEnd.

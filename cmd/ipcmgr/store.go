@@ -74,7 +74,7 @@ type storeFlags struct {
 }
 
 func (f *storeFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&f.protocols, "protocol", nil, "protocols, of which the first viable is taken (default $IPCMGR_PROTOCOL, else fsqueue)")
+	cmd.Flags().StringSliceVar(&f.protocols, "protocol", nil, "protocols, of which the first that will do is taken (default $IPCMGR_PROTOCOL, else fsqueue)")
 	cmd.Flags().StringVar(&f.serializer, "serializer", "", "serializer (default $IPCMGR_SERIALIZER, else json)")
 	completeNames(cmd)
 }

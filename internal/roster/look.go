@@ -22,7 +22,7 @@ type Seen struct {
 
 // Look finds one client. ErrNoPeer when the id is free; one that has left for
 // good is. It costs one small file, or an lstat if that did not change, and one
-// look at a lock, or nothing where the process is watched.
+// look at a lock, or at the process where that is watched.
 func (r *Roster) Look(id string) (Seen, error) {
 	f, err := r.find(id)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrClosed) {

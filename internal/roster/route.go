@@ -109,8 +109,8 @@ func removeEmpty(path string) error {
 		if listErr == nil && len(left) > 0 {
 			return nil
 		}
-		if !errors.Is(err, fs.ErrExist) { // or it has become empty meanwhile
+		if listErr != nil && !errors.Is(listErr, fs.ErrNotExist) || !errors.Is(err, fs.ErrExist) {
 			return err
-		}
+		} // else it has become empty meanwhile
 	}
 }

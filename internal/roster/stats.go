@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"slices"
 	"time"
 )
 
@@ -14,34 +13,25 @@ func (r *Roster) Stats(ctx context.Context) (map[string][]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	stats, err := r.stats()
+	var stats map[string][]byte
+	// Under the lock: a client that leaves may add what it counted to another's
+	// record, and remove its own.
+	err := r.Locked(ctx, func() (err error) {
+		stats, err = r.stats()
+		return err
+	})
 	if err != nil {
 		return nil, r.fail(ctx, "read statistics", "", err)
 	}
 	return stats, nil
 }
 
-// stats reads again what changed under its eyes: a client that leaves may add
-// what it counted to another's record, and remove its own.
-func (r *Roster) stats() (stats map[string][]byte, err error) {
+// stats reads what is in the records, and what foreign programs left.
+func (r *Roster) stats() (map[string][]byte, error) {
 	keys, err := r.records.list()
-	for err == nil {
-		if stats, err = r.statsIn(keys); err != nil {
-			break
-		}
-		before := keys
-		keys, err = r.records.list()
-		slices.Sort(keys)
-		left := func(key string) bool { _, there := slices.BinarySearch(keys, key); return !there }
-		if err == nil && !slices.ContainsFunc(before, left) {
-			return stats, r.standing()
-		}
+	if err != nil {
+		return nil, err
 	}
-	return nil, err
-}
-
-// statsIn reads what is in some of the records, and what foreign programs left.
-func (r *Roster) statsIn(keys []string) (map[string][]byte, error) {
 	stats := make(map[string][]byte)
 	written := make(map[string]time.Time)
 	for _, key := range keys {

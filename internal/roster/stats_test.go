@@ -2,6 +2,7 @@ package roster
 
 import (
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -25,20 +26,32 @@ func (i interrupted) Stat(name string) (disk.Info, error) {
 	return i.Dir.Stat(name)
 }
 
-// The counts of a client that leaves meanwhile are where it left them.
+// A client that leaves meanwhile is counted once: where it was, or where it
+// left its counts.
 func TestStatsBesideAGoodbye(t *testing.T) {
 	r := spawn(t, plainKind)
 	e := enter(t, r, "unnamed", protocol.New)
+	require.NoError(t, e.Publish(t.Context(), nil, []byte("counts")))
+	left := make(chan error, 1)
 	real := r.records.dir
 	leave := func() {
 		r.records.dir = real
-		require.NoError(t, e.Leave(t.Context(), protocol.Departure{
-			Under: "_cli",
-			Fold:  func([]byte) ([]byte, error) { return []byte("counts"), nil },
-		}, nil))
+		go func() {
+			left <- e.Leave(t.Context(), protocol.Departure{
+				Under: "_cli",
+				Fold:  func([]byte) ([]byte, error) { return []byte("counts"), nil },
+			}, nil)
+		}()
+		for range 10000 { // for Leave to end, if it does not wait
+			runtime.Gosched()
+		}
 	}
 	r.records.dir = interrupted{real, &leave}
 	stats, err := r.Stats(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[string][]byte{"unnamed": []byte("counts")}, stats)
+	require.NoError(t, <-left)
+	stats, err = r.Stats(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, map[string][]byte{"_cli": []byte("counts")}, stats)
 }
